@@ -1,0 +1,68 @@
+package xbl
+
+import (
+	"strings"
+	"testing"
+
+	"github.com/stretchr/testify/assert"
+	"github.com/stretchr/testify/require"
+)
+
+func TestAuthorizationValues(t *testing.T) {
+	for _, good := range []string{testAuthorization, "XBL3.0 x=-;service-token", " \tXBL3.0 x=1;a\r\n", "XBL3.0 x=1;a;b=c",
+		"XBL3.0 x=1;" + strings.Repeat("x", maxAuthorization-11)} {
+		token, err := NewToken(good)
+		require.NoError(t, err)
+		assert.Equal(t, strings.TrimSpace(good), token.authorization())
+		assert.False(t, token.IsZero())
+	}
+	tests := []struct{ value, want string }{
+		{"", "it is empty"}, {" \n", "it is empty"},
+		{"Bearer hunter2", "it does not begin with XBL3.0 x="}, {"xbl3.0 x=1;hunter2", "it does not begin"},
+		{"\ufeffXBL3.0 x=1;hunter2", "it does not begin"},
+		{"XBL3.0 x=1;hunter2\r\nX-Evil: 1", "byte 19 is a space, a line break or no ASCII"},
+		{"XBL3.0 x=1;hunter2 x", "byte 19 is"}, {"XBL3.0 x=1;hunter2\x00", "byte 19 is"}, {"XBL3.0 x=1;hunter2\x7f", "byte 19 is"},
+		{"XBL3.0 x=1;hünter2", "byte 13 is"},
+		{"XBL3.0 x=hunter2", "the user hash or the token after it is missing"}, {"XBL3.0 x=;hunter2", "is missing"}, {"XBL3.0 x=1;", "is missing"},
+		{"XBL3.0 x=1;" + strings.Repeat("x", maxAuthorization), "it is 32779 bytes long, more than 32768"},
+	}
+	for _, tt := range tests {
+		token, err := NewToken(tt.value)
+		require.ErrorContains(t, err, tt.want)
+		assert.ErrorContains(t, err, "XBL3.0 x=<userhash>;<token>", "the expected form is told")
+		assert.NotContains(t, err.Error(), "unter2", "the value is not")
+		assert.True(t, token.IsZero())
+	}
+}
+
+func TestTokensAreEqualOnlyIfTheyAreTheSame(t *testing.T) {
+	a, b, none := testToken(t), testToken(t), Token{}
+	same := a
+	assert.True(t, a.Equal(same))
+	assert.False(t, a.Equal(b), "the same text read again is another token")
+	assert.False(t, a.Equal(none))
+}
+
+func TestStaticWithoutAUsableValueSaysWhatToSet(t *testing.T) {
+	for _, tt := range []struct {
+		value string
+		kind  TokenErrorKind
+	}{{"", TokenMissing}, {" \n", TokenMissing}, {"hunter2", TokenInvalid}} {
+		_, err := Static(tt.value).Token(t.Context(), "alice")
+		var te *TokenError
+		require.ErrorAs(t, err, &te)
+		assert.Equal(t, tt.kind, te.Kind)
+		assert.Equal(t, "alice", te.Sender)
+		assert.ErrorContains(t, err, "tokens.static.authorization")
+		assert.ErrorContains(t, err, "XBL_AUTHORIZATION")
+		assert.NotContains(t, err.Error(), "hunter2")
+	}
+}
+
+func TestTokenErrorKindsAreNamed(t *testing.T) {
+	assert.Equal(t, "missing invalid refused TokenErrorKind(0)",
+		strings.Join([]string{TokenMissing.String(), TokenInvalid.String(), TokenRefused.String(), TokenErrorKind(0).String()}, " "))
+	e := &TokenError{Kind: TokenMissing, Sender: strings.Repeat("\n", 1000), Detail: "write it"}
+	assert.Less(t, len(e.Error()), 300, "a sender may be any text: %s", e)
+	assert.NotContains(t, e.Error(), "\n")
+}
