@@ -1,0 +1,127 @@
+package configs
+
+import (
+	"errors"
+	"fmt"
+	"io"
+	"io/fs"
+	"os"
+)
+
+// maxFileSize bounds what is read. A configuration of ten thousand titles fits.
+const maxFileSize = 1 << 20
+
+// Getenv looks an environment variable up, as os.LookupEnv does.
+type Getenv = func(name string) (value string, set bool)
+
+// Load reads the file at path and checks it. An empty path means no file: the
+// defaults and the environment alone.
+//
+// The error is of type Errors and names all that is wrong. Warnings are there with and without an error.
+func Load(path string, getenv Getenv) (Config, Warnings, error) {
+	if path == "" {
+		return Parse("", nil, getenv)
+	}
+	data, mode, err := read(path)
+	if err != nil {
+		message := fmt.Sprintf("the file can't be read: %v", reason(err))
+		return Config{}, nil, Errors{{Place: Place{File: path}, Message: message, cause: err}}
+	}
+	l := newLoader(path, getenv)
+	config, err := l.load(data)
+	l.warnReadable(mode)
+	return config, l.sortedWarnings(), err
+}
+
+// Parse checks data, the text of a configuration file. The name stands for the file in
+// errors and warnings. Otherwise it is like Load.
+func Parse(name string, data []byte, getenv Getenv) (Config, Warnings, error) {
+	l := newLoader(name, getenv)
+	config, err := l.load(data)
+	return config, l.sortedWarnings(), err
+}
+
+func read(path string) ([]byte, fs.FileMode, error) {
+	file, err := os.Open(path)
+	if err != nil {
+		return nil, 0, err
+	}
+	defer file.Close()
+	info, err := file.Stat()
+	if err != nil {
+		return nil, 0, err
+	}
+	// One byte more than allowed, so that a file that is too large is seen as one.
+	data, err := io.ReadAll(io.LimitReader(file, maxFileSize+1))
+	return data, info.Mode(), err
+}
+
+// reason leaves out the path, which the error's place names already.
+func reason(err error) error {
+	if pathErr, ok := errors.AsType[*fs.PathError](err); ok {
+		return pathErr.Err
+	}
+	return err
+}
+
+// loader carries one file through its stages: parse, bind, override, validate. Each
+// stage goes on after a problem as far as it can, so that one run names them all.
+type loader struct {
+	name   string
+	getenv Getenv
+
+	config Config
+	// places says where each value came from, by path. A path that is not in it has its default.
+	places map[string]Place
+	// hidden are the paths with text from the environment, which no message may show.
+	hidden map[string]bool
+	// failed are the paths with an error, which need no second one.
+	failed map[string]bool
+
+	errs  Errors
+	warns Warnings
+}
+
+func newLoader(name string, getenv Getenv) *loader {
+	return &loader{
+		name:   name,
+		getenv: getenv,
+		config: Default(),
+		places: map[string]Place{},
+		hidden: map[string]bool{},
+		failed: map[string]bool{},
+	}
+}
+
+func (l *loader) load(data []byte) (Config, error) {
+	root, syntax := parseDocument(l.name, data)
+	if syntax != nil {
+		return Config{}, Errors{syntax}
+	}
+	if root != nil {
+		newBinder(l).bindRoot(root)
+	}
+	l.authorizationDefault()
+	l.override()
+	l.validate()
+	l.warn()
+	if len(l.errs) > 0 {
+		sortErrors(l.errs)
+		return Config{}, l.errs
+	}
+	return l.config, nil
+}
+
+func (l *loader) fail(path string, place Place, format string, args ...any) {
+	l.failed[path] = true
+	l.errs = append(l.errs, &Error{Place: place, Path: path, Message: fmt.Sprintf(format, args...)})
+}
+
+func (l *loader) warnAt(path, format string, args ...any) {
+	l.warns = append(l.warns, Warning{Place: l.places[path], Path: path, Message: fmt.Sprintf(format, args...)})
+}
+
+func (l *loader) sortedWarnings() Warnings {
+	sortWarnings(l.warns)
+	return l.warns
+}
