@@ -1,0 +1,128 @@
+package queue
+
+import (
+	"errors"
+	"fmt"
+	"log/slog"
+	"net/url"
+	"strings"
+	"time"
+
+	"github.com/nats-io/nats.go"
+)
+
+// ConnectOptions say how to reach NATS. The zero value of a field means its default.
+type ConnectOptions struct {
+	URL             string        // one, or several with commas; nats://127.0.0.1:4222
+	CredentialsFile string        // a NATS .creds file
+	CAFile          string        // PEM of the authorities to trust instead of the system's
+	CertFile        string        // PEM of the client's own certificate; with KeyFile
+	KeyFile         string        // PEM
+	Name            string        // shown by the server
+	Timeout         time.Duration // of one attempt to connect; 5 s
+	// RetryOnFailedConnect makes Connect succeed without a server and go on trying.
+	RetryOnFailedConnect bool
+	Logger               *slog.Logger // slog.Default()
+}
+
+// reconnectWait is the pause between attempts, plus some jitter of the library.
+const reconnectWait = 500 * time.Millisecond
+
+// Connect connects to NATS with the settings that a worker needs: it reconnects
+// for ever and never reports as sent what was only buffered. Changes of the
+// connection are logged, without what is secret in a URL.
+func Connect(o ConnectOptions) (*nats.Conn, error) {
+	log := or(o.Logger, slog.Default())
+	opts := []nats.Option{
+		nats.MaxReconnects(-1),
+		nats.ReconnectBufSize(-1), // else an acknowledgement would succeed while disconnected
+		nats.ReconnectWait(reconnectWait),
+		nats.Timeout(or(o.Timeout, 5*time.Second)),
+		nats.RetryOnFailedConnect(o.RetryOnFailedConnect),
+		nats.Name(o.Name),
+		nats.DisconnectErrHandler(func(_ *nats.Conn, err error) {
+			if err != nil { // nil: this side closed it
+				log.Warn("lost the connection to NATS; it is tried again for ever", "error", withoutSecrets(err.Error()))
+			}
+		}),
+		nats.ReconnectHandler(func(nc *nats.Conn) {
+			log.Info("connected to NATS again", "server", nc.ConnectedUrlRedacted())
+		}),
+		nats.ErrorHandler(func(_ *nats.Conn, sub *nats.Subscription, err error) {
+			attrs := []any{"error", withoutSecrets(err.Error())}
+			if sub != nil {
+				attrs = append(attrs, "subject", sub.Subject)
+			}
+			log.Error("NATS", attrs...)
+		}),
+	}
+	if o.CredentialsFile != "" {
+		opts = append(opts, nats.UserCredentials(o.CredentialsFile))
+	}
+	if o.CAFile != "" {
+		opts = append(opts, nats.RootCAs(o.CAFile))
+	}
+	if (o.CertFile == "") != (o.KeyFile == "") {
+		return nil, errors.New("connecting to NATS: a certificate file and a key file are needed, or neither")
+	}
+	if o.CertFile != "" {
+		opts = append(opts, nats.ClientCert(o.CertFile, o.KeyFile))
+	}
+	address := or(o.URL, nats.DefaultURL)
+	nc, err := nats.Connect(address, opts...)
+	if err != nil {
+		return nil, fmt.Errorf("connecting to NATS at %s: %w", RedactURL(address), redacted{err})
+	}
+	return nc, nil
+}
+
+// RedactURL hides what is secret in one NATS URL, or several with commas: the
+// password, or the token that stands in its place.
+func RedactURL(urls string) string {
+	list := strings.Split(urls, ",")
+	for i, s := range list {
+		before, host, ok := cutLast(strings.TrimSpace(s), "@")
+		if !ok {
+			continue
+		}
+		scheme, _, hasScheme := strings.Cut(before, "://")
+		list[i] = "***@" + host
+		if hasScheme {
+			list[i] = scheme + "://" + list[i]
+		}
+	}
+	return strings.Join(list, ",")
+}
+
+func cutLast(s, sep string) (before, after string, ok bool) {
+	i := strings.LastIndex(s, sep)
+	if i < 0 {
+		return s, "", false
+	}
+	return s[:i], s[i+len(sep):], true
+}
+
+// redacted is an error whose text shows no user information of a URL.
+type redacted struct{ err error }
+
+func (r redacted) Error() string { return withoutSecrets(r.err.Error()) }
+
+// Unwrap keeps errors.Is working. A *url.Error, which holds the URL, is left out.
+func (r redacted) Unwrap() error {
+	var u *url.Error
+	if errors.As(r.err, &u) {
+		return nil
+	}
+	return r.err
+}
+
+// withoutSecrets redacts what looks like a URL with user information.
+func withoutSecrets(text string) string {
+	words := strings.Split(text, " ")
+	for i, w := range words {
+		if strings.Contains(w, "@") {
+			words[i] = RedactURL(w)
+		}
+	}
+	return strings.Join(words, " ")
+}

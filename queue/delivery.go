@@ -1,0 +1,117 @@
+package queue
+
+import (
+	"strconv"
+	"time"
+
+	"github.com/nats-io/nats.go/jetstream"
+)
+
+// Delivery is one message of a work queue, leased to this worker until its
+// AckWait ends, or until Settle, Release or Ack. Its fields are read-only; its
+// methods are safe for concurrent use.
+type Delivery struct {
+	Address     Address // as far as the subject could be read
+	Lane        Lane
+	Job         Job       // zero where Invalid is set by the body
+	Invalid     error     // why it is no job: a *JobError or an *AddressError; nil for a job
+	Progress    *Progress // what ended of it in an earlier delivery; nil: nothing
+	Stream      string
+	Sequence    uint64
+	PublishedAt time.Time // when the stream stored it
+	Redelivered bool      // the server delivered it before; false is no proof that it did not
+	Traceparent string    // as the producer sent it; empty: none
+
+	msg     jetstream.Msg
+	subject string
+	id      string
+}
+
+// newDelivery reads a message. A message that is no job is a delivery too.
+func newDelivery(msg jetstream.Msg) (*Delivery, error) {
+	meta, err := msg.Metadata()
+	if err != nil {
+		return nil, err
+	}
+	d := &Delivery{
+		Lane:        laneOf(meta.Stream),
+		Stream:      meta.Stream,
+		Sequence:    meta.Sequence.Stream,
+		PublishedAt: meta.Timestamp,
+		Redelivered: meta.NumDelivered > 1,
+		Traceparent: traceparentOf(msg.Headers()),
+		msg:         msg,
+		subject:     published(msg.Subject()),
+	}
+	d.Job, d.Invalid = DecodeJob(msg.Data())
+	d.id = d.Job.ID
+	if d.Invalid != nil {
+		d.id = LooseID(msg.Data())
+	}
+	if d.id == "" {
+		d.id = d.key().reference()
+	}
+	var unreadable error
+	if d.Address, unreadable = ParseSubject(d.subject); unreadable != nil {
+		d.Invalid = unreadable
+	}
+	return d, nil
+}
+
+func laneOf(stream string) Lane {
+	if stream == CampaignsStream {
+		return Bulk
+	}
+	return Interactive
+}
+
+// ID is what results and dead letters call the job: its own id if it has a
+// readable one, else "<stream>:<sequence>".
+func (d *Delivery) ID() string { return d.id }
+
+// Subject is where the producer published the job.
+func (d *Delivery) Subject() string { return d.subject }
+
+// Extend renews the lease. Call it well within Options.AckWait. An error means
+// that the renewal was not sent: the lease may run out, and the job come again.
+func (d *Delivery) Extend() error { return d.msg.InProgress() }
+
+// Release gives the job back, to be delivered again after delay, to whoever
+// consumes then. 0 means at once.
+func (d *Delivery) Release(delay time.Duration) error {
+	if delay <= 0 {
+		return d.msg.Nak()
+	}
+	return d.msg.NakWithDelay(delay)
+}
+
+// Ack removes the job from its queue. It is for a delivery whose ending is
+// already stored: Settle acknowledges by itself.
+func (d *Delivery) Ack() error { return d.msg.Ack() }
+
+func (d *Delivery) key() messageKey {
+	return messageKey{d.Stream, d.Sequence, d.PublishedAt.UnixNano()}
+}
+
+// messageKey names a message for good. The time is part of it because a stream
+// that was deleted and made anew counts from 1 again.
+type messageKey struct {
+	stream    string
+	sequence  uint64
+	published int64 // Unix time in nanoseconds
+}
+
+// reference is "<stream>:<sequence>".
+func (k messageKey) reference() string {
+	return k.stream + ":" + strconv.FormatUint(k.sequence, 10)
+}
+
+// String is "<stream>:<sequence>:<time>", the base of message IDs.
+func (k messageKey) String() string {
+	return k.reference() + ":" + strconv.FormatInt(k.published, 36)
+}
+
+// progressSubject is where the message's progress is stored.
+func (k messageKey) progressSubject() string {
+	return progressPrefix + k.stream + "." + strconv.FormatUint(k.sequence, 10)
+}

@@ -1,0 +1,66 @@
+package embeddedtest
+
+import (
+	"log/slog"
+	"runtime"
+	"testing"
+
+	"github.com/nats-io/nats-server/v2/server/ats"
+	"github.com/nats-io/nats.go"
+
+	"github.com/invitedhq/invited/queue/embedded"
+)
+
+// HoldClock keeps the server's clock running until the test ends. The clock is
+// one goroutine for the whole process: started inside a bubble it would never
+// end there, and stop other tests' servers from having one.
+//
+// It also empties the process's sync.Pools. nats.go keeps its timers in one,
+// and a timer that was made in another bubble must not be used in this one.
+func HoldClock(t testing.TB) {
+	t.Helper()
+	runtime.GC() // moves what is in a pool to its second chance
+	runtime.GC() // and drops it
+	ats.Register()
+	t.Cleanup(ats.Unregister)
+}
+
+// Start starts a server that can be reached in this process only, on an empty
+// directory. It is shut down when the test (or the bubble) ends.
+func Start(t testing.TB) *embedded.Server {
+	t.Helper()
+	return StartWith(t, embedded.Options{})
+}
+
+// StartWith is Start with options. An empty DataDir is a new one; an empty Sync
+// is Interval, because tests don't survive power failures either.
+func StartWith(t testing.TB, o embedded.Options) *embedded.Server {
+	t.Helper()
+	if o.DataDir == "" {
+		o.DataDir = t.TempDir()
+	}
+	if o.Sync == "" {
+		o.Sync = embedded.Interval
+	}
+	if o.Logger == nil {
+		o.Logger = slog.New(slog.DiscardHandler)
+	}
+	s, err := embedded.Start(o)
+	if err != nil {
+		t.Fatalf("an embedded NATS server must start: %v", err)
+	}
+	t.Cleanup(s.Shutdown)
+	return s
+}
+
+// Connect connects in process, until the test (or the bubble) ends. The
+// connection tries again quickly when its server is restarted.
+func Connect(t testing.TB, s *embedded.Server, opts ...nats.Option) *nats.Conn {
+	t.Helper()
+	nc, err := s.Conn(opts...)
+	if err != nil {
+		t.Fatalf("connecting in process must work: %v", err)
+	}
+	t.Cleanup(nc.Close)
+	return nc
+}

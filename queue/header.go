@@ -1,0 +1,50 @@
+package queue
+
+import (
+	"strconv"
+	"time"
+
+	"github.com/nats-io/nats.go"
+)
+
+// Headers of messages. A NATS header's name is case-sensitive.
+const (
+	headerReason      = "Invite-Reason"
+	headerDetail      = "Invite-Detail"
+	headerStatus      = "Invite-Status"
+	headerErrorCode   = "Invite-Error-Code"
+	headerAttempts    = "Invite-Attempts"
+	headerJobID       = "Invite-Job-Id"
+	headerSubject     = "Invite-Subject"
+	headerPublishedAt = "Invite-Published-At"
+	headerDeadAt      = "Invite-Dead-At"
+	headerJob         = "Invite-Job" // of results: "<stream>:<sequence>"
+	headerTraceparent = "traceparent"
+)
+
+// maxTraceparent is far above what W3C's form needs, 55 characters.
+const maxTraceparent = 256
+
+// traceparentOf reads a producer's trace context, the only header of theirs
+// that is passed on. Some clients write header names with a capital.
+func traceparentOf(h nats.Header) string {
+	v := h.Get(headerTraceparent)
+	if v == "" {
+		v = h.Get("Traceparent")
+	}
+	if len(v) > maxTraceparent {
+		return ""
+	}
+	return printable(v)
+}
+
+// setHeader leaves out empty values.
+func setHeader(h nats.Header, name, value string) {
+	if value != "" {
+		h[name] = []string{value}
+	}
+}
+
+func timeHeader(t time.Time) string { return t.UTC().Format(time.RFC3339Nano) }
+
+func intHeader(n int) string { return strconv.Itoa(n) }

@@ -1,0 +1,275 @@
+package queue
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"sync"
+
+	"github.com/go-json-experiment/json"
+	"github.com/nats-io/nats.go"
+	"github.com/nats-io/nats.go/jetstream"
+)
+
+// Progress is what ended of a job while other recipients are still open. It is
+// stored in INVITE_PROGRESS, one record per job, so that a crash in between
+// repeats nothing; the record is deleted when the job ends.
+type Progress struct {
+	Ended          []bool // for each of Job.InvitedUsers, in order
+	Sent           int
+	Dead           []Dead // kept until the job ends; then each becomes a dead letter
+	Attempts       int
+	MaybeDuplicate bool
+}
+
+// progressRecord is a Progress as it is stored. Sets of recipients are bitmaps
+// over the job's: a job of 10,000 has a record of some kilobytes.
+type progressRecord struct {
+	Published      int64        `json:"published"` // the job's, in Unix nanoseconds: its identity
+	Recipients     int          `json:"recipients"`
+	Ended          []byte       `json:"ended"`
+	Sent           int          `json:"sent"`
+	Dead           []deadRecord `json:"dead,omitempty"`
+	Attempts       int          `json:"attempts"`
+	MaybeDuplicate bool         `json:"maybeDuplicate"`
+}
+
+type deadRecord struct {
+	Reason     Reason `json:"reason"`
+	Detail     string `json:"detail,omitempty"`
+	Status     int    `json:"status,omitempty"`
+	ErrorCode  string `json:"errorCode,omitempty"`
+	Recipients []byte `json:"recipients"`
+}
+
+func encodeProgress(d *Delivery, p Progress) ([]byte, error) {
+	users := d.Job.InvitedUsers
+	if len(p.Ended) > len(users) {
+		return nil, fmt.Errorf("progress of job %s: %d recipients for %d", d.ID(), len(p.Ended), len(users))
+	}
+	r := progressRecord{
+		Published: d.PublishedAt.UnixNano(), Recipients: len(users), Ended: make([]byte, (len(users)+7)/8),
+		Sent: p.Sent, Attempts: p.Attempts, MaybeDuplicate: p.MaybeDuplicate,
+	}
+	for i, ended := range p.Ended {
+		if ended {
+			r.Ended[i/8] |= 1 << (i % 8)
+		}
+	}
+	if len(p.Dead) > 0 {
+		index := make(map[XUID]int, len(users))
+		for i, x := range users {
+			index[x] = i
+		}
+		for _, dead := range p.Dead {
+			stored := deadRecord{
+				Reason: dead.Reason, Detail: cut(printable(dead.Detail), maxDetail), Status: dead.Status,
+				ErrorCode: printable(dead.ErrorCode), Recipients: make([]byte, len(r.Ended)),
+			}
+			for _, x := range dead.Recipients {
+				i, ok := index[x]
+				if !ok {
+					return nil, fmt.Errorf("progress of job %s: a dead recipient is none of its recipients", d.ID())
+				}
+				stored.Recipients[i/8] |= 1 << (i % 8)
+			}
+			r.Dead = append(r.Dead, stored)
+		}
+	}
+	return json.Marshal(r)
+}
+
+var errOtherJob = errors.New("the record is another job's")
+
+// decodeProgress returns errOtherJob for a record of a job that had the same
+// sequence in a stream that was deleted since.
+func decodeProgress(d *Delivery, data []byte) (Progress, error) {
+	var r progressRecord
+	if err := json.Unmarshal(data, &r); err != nil {
+		return Progress{}, err
+	}
+	users := d.Job.InvitedUsers
+	if r.Published != d.PublishedAt.UnixNano() || r.Recipients != len(users) || len(r.Ended) != (len(users)+7)/8 {
+		return Progress{}, errOtherJob
+	}
+	p := Progress{Ended: make([]bool, len(users)), Sent: r.Sent, Attempts: r.Attempts, MaybeDuplicate: r.MaybeDuplicate}
+	for i := range users {
+		p.Ended[i] = r.Ended[i/8]&(1<<(i%8)) != 0
+	}
+	for _, stored := range r.Dead {
+		if len(stored.Recipients) != len(r.Ended) {
+			return Progress{}, errOtherJob
+		}
+		dead := Dead{Reason: stored.Reason, Detail: stored.Detail, Status: stored.Status, ErrorCode: stored.ErrorCode}
+		for i, x := range users {
+			if stored.Recipients[i/8]&(1<<(i%8)) != 0 {
+				dead.Recipients = append(dead.Recipients, x)
+			}
+		}
+		p.Dead = append(p.Dead, dead)
+	}
+	return p, nil
+}
+
+// progressLog knows which jobs have a record. There are few: jobs that end in
+// several calls, and are in the middle of that.
+type progressLog struct {
+	stream jetstream.Stream
+
+	mu      sync.Mutex
+	records map[string]*progressState // by subject
+}
+
+// progressState is what this worker knows of one record.
+type progressState struct {
+	data  []byte // nil: not read
+	saves uint64 // calls of SaveProgress; a later one makes an earlier one obsolete
+	over  bool   // the job ended
+}
+
+func newProgressLog(stream jetstream.Stream) *progressLog {
+	return &progressLog{stream: stream, records: make(map[string]*progressState)}
+}
+
+// load reads all records, at the start and when a partition changes hands.
+func (l *progressLog) load(ctx context.Context) error {
+	return readAll(ctx, l.stream, jetstream.ConsumerConfig{}, func(m jetstream.Msg) error {
+		l.mu.Lock()
+		defer l.mu.Unlock()
+		if s := l.records[m.Subject()]; s == nil || s.saves == 0 { // else what we saved is newer
+			l.records[m.Subject()] = &progressState{data: m.Data()}
+		}
+		return nil
+	})
+}
+
+// attach sets d.Progress if there is a record of it. A redelivered job may have
+// been another worker's since the records were loaded, so it is looked up.
+func (l *progressLog) attach(ctx context.Context, d *Delivery) error {
+	if d.Invalid != nil {
+		return nil
+	}
+	subject := d.key().progressSubject()
+	l.mu.Lock()
+	s := l.records[subject]
+	var data []byte
+	if s != nil {
+		data = s.data
+	}
+	l.mu.Unlock()
+	if d.Redelivered {
+		var err error
+		if data, err = l.get(ctx, subject); err != nil {
+			return err
+		}
+	}
+	if data == nil {
+		return nil
+	}
+	p, err := decodeProgress(d, data)
+	if err != nil {
+		return l.forget(ctx, subject) // it can't be used, and the job will not delete it
+	}
+	l.note(subject, data)
+	d.Progress = &p
+	return nil
+}
+
+func (l *progressLog) note(subject string, data []byte) {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	if l.records[subject] == nil {
+		l.records[subject] = &progressState{}
+	}
+	l.records[subject].data = data
+}
+
+// get returns nil where there is no record.
+func (l *progressLog) get(ctx context.Context, subject string) ([]byte, error) {
+	m, err := l.stream.GetLastMsgForSubject(ctx, subject)
+	if errors.Is(err, jetstream.ErrMsgNotFound) {
+		return nil, nil
+	}
+	if err != nil {
+		return nil, err
+	}
+	return m.Data, nil
+}
+
+// forget deletes a record.
+func (l *progressLog) forget(ctx context.Context, subject string) error {
+	if err := l.stream.Purge(ctx, jetstream.WithPurgeSubject(subject)); err != nil {
+		return err
+	}
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	delete(l.records, subject)
+	return nil
+}
+
+// begin registers a save and returns its number.
+func (l *progressLog) begin(subject string, data []byte) uint64 {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	s := l.records[subject]
+	if s == nil {
+		s = &progressState{}
+		l.records[subject] = s
+	}
+	s.saves++
+	s.data = data
+	return s.saves
+}
+
+// obsolete says whether a save need not be tried again: a later one replaces
+// it, or the job has ended.
+func (l *progressLog) obsolete(subject string, save uint64) bool {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	s := l.records[subject]
+	return s == nil || s.over || s.saves != save
+}
+
+// end says that the job ends; it reports whether a record has to be deleted.
+func (l *progressLog) end(subject string) bool {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	s := l.records[subject]
+	if s != nil {
+		s.over = true
+	}
+	return s != nil
+}
+
+// SaveProgress stores p as the job's progress, in place of what was stored
+// before. It returns at once unless too much is on its way; done is called once,
+// from another goroutine, when p is stored or a later call has replaced it, or
+// with an error when ctx ended first. Calls for one job are stored in the order
+// they are made. p is not kept.
+func (q *Queue) SaveProgress(ctx context.Context, d *Delivery, p Progress, done func(error)) {
+	data, err := encodeProgress(d, p)
+	if err != nil {
+		go done(err)
+		return
+	}
+	subject := d.key().progressSubject()
+	save := q.progress.begin(subject, data)
+	q.settler.submit(&entry{
+		ctx: ctx, done: done,
+		last:     &nats.Msg{Subject: subject, Data: data},
+		obsolete: func() bool { return q.progress.obsolete(subject, save) },
+	})
+}
+
+// LoadProgress returns the job's stored progress, and whether there is any.
+func (q *Queue) LoadProgress(ctx context.Context, d *Delivery) (Progress, bool, error) {
+	data, err := q.progress.get(ctx, d.key().progressSubject())
+	if err != nil || data == nil {
+		return Progress{}, false, err
+	}
+	p, err := decodeProgress(d, data)
+	if errors.Is(err, errOtherJob) {
+		return Progress{}, false, nil
+	}
+	return p, err == nil, err
+}

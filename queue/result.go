@@ -1,0 +1,78 @@
+package queue
+
+import (
+	"strconv"
+	"time"
+
+	"github.com/go-json-experiment/json"
+	"github.com/nats-io/nats.go"
+)
+
+// Result is how one job ended. Its JSON is the contract's: all fields are
+// always there.
+type Result struct {
+	ID             string    `json:"id"`
+	TitleID        uint32    `json:"titleId"` // 0: could not be read
+	Sender         string    `json:"sender"`
+	Campaign       string    `json:"campaign"` // empty: none
+	Sent           int       `json:"sent"`     // recipients
+	Dead           int       `json:"dead"`     // recipients; 0 for what was no job
+	Reason         Reason    `json:"reason"`   // of most of the dead; empty: none
+	Attempts       int       `json:"attempts"` // calls
+	PublishedAt    time.Time `json:"publishedAt"`
+	EndedAt        time.Time `json:"endedAt"`
+	MaybeDuplicate bool      `json:"maybeDuplicate"`
+
+	Job         string `json:"-"` // the job's message, "<stream>:<sequence>"
+	Traceparent string `json:"-"` // as the producer sent it
+}
+
+func resultOf(d *Delivery, e Ending) Result {
+	r := Result{
+		ID: d.ID(), TitleID: d.Address.TitleID, Sender: d.Address.Sender, Campaign: d.Address.Campaign,
+		Sent: e.Sent, Attempts: e.Attempts, MaybeDuplicate: e.MaybeDuplicate,
+		PublishedAt: d.PublishedAt.UTC(), EndedAt: e.EndedAt.UTC(),
+	}
+	most := -1
+	counts := make(map[Reason]int, len(e.Dead))
+	for _, dead := range e.Dead {
+		n := len(dead.Recipients)
+		r.Dead += n
+		counts[dead.Reason] += n
+		if counts[dead.Reason] > most {
+			most, r.Reason = counts[dead.Reason], dead.Reason
+		}
+	}
+	return r
+}
+
+// resultMessage is what is stored of it.
+func resultMessage(d *Delivery, e Ending) *nats.Msg {
+	data, err := json.Marshal(resultOf(d, e))
+	if err != nil { // only an id that is not UTF-8 could be at fault, and there is none
+		data = []byte(`{}`)
+	}
+	h := make(nats.Header, 3)
+	setHeader(h, nats.MsgIdHdr, resultIDPrefix+d.key().String())
+	setHeader(h, headerJob, d.key().reference())
+	setHeader(h, headerTraceparent, d.Traceparent)
+	return &nats.Msg{Subject: resultSubject(d.Address), Header: h, Data: data}
+}
+
+const resultIDPrefix = "result:"
+
+// resultSubject writes - for what there is not.
+func resultSubject(a Address) string {
+	return resultsPrefix + strconv.FormatUint(uint64(a.TitleID), 10) + "." + or(a.Sender, "-") + "." + or(a.Campaign, "-")
+}
+
+// parseResult reads a stored result.
+func parseResult(m *nats.Msg) (Result, error) {
+	var r Result
+	if err := json.Unmarshal(m.Data, &r); err != nil {
+		return Result{}, err
+	}
+	r.Job = m.Header.Get(headerJob)
+	r.Traceparent = traceparentOf(m.Header)
+	return r, nil
+}

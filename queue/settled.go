@@ -1,0 +1,100 @@
+package queue
+
+import (
+	"context"
+	"strconv"
+	"strings"
+	"sync"
+
+	"github.com/nats-io/nats.go"
+	"github.com/nats-io/nats.go/jetstream"
+)
+
+// settledKept is how many recent results are looked at for jobs whose
+// acknowledgement was lost. Only as many can be lost at once as were
+// unacknowledged: 16 partitions of 4,096.
+const settledKept = 1 << 16
+
+// settledLog knows the jobs whose result is stored though they may still be in
+// their queue, because a crash came between the result and the acknowledgement.
+// Such a job has ended: it must not be handed over again.
+type settledLog struct {
+	stream jetstream.Stream
+
+	loading sync.Mutex
+
+	mu    sync.RWMutex
+	known map[messageKey]struct{}
+	read  uint64 // the last sequence of INVITE_RESULTS that was read
+}
+
+func newSettledLog(stream jetstream.Stream) *settledLog {
+	return &settledLog{stream: stream, known: make(map[messageKey]struct{})}
+}
+
+// load reads the results that are new since the last time, at most settledKept.
+func (l *settledLog) load(ctx context.Context) error {
+	l.loading.Lock()
+	defer l.loading.Unlock()
+	info, err := l.stream.Info(ctx)
+	if err != nil {
+		return err
+	}
+	last := info.State.LastSeq
+	if last < l.read { // the stream was made anew
+		l.read = 0
+	}
+	begin := l.read + 1
+	if last > settledKept {
+		begin = max(begin, last-settledKept+1)
+	}
+	if begin > last {
+		return nil
+	}
+	recent := make(map[messageKey]struct{})
+	err = readAll(ctx, l.stream, jetstream.ConsumerConfig{
+		DeliverPolicy: jetstream.DeliverByStartSequencePolicy, OptStartSeq: begin, HeadersOnly: true,
+	}, func(m jetstream.Msg) error {
+		if key, ok := settledKey(m.Headers()); ok {
+			recent[key] = struct{}{}
+		}
+		return nil
+	})
+	if err != nil {
+		return err
+	}
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	if len(l.known) > settledKept {
+		clear(l.known) // what was in it has been acknowledged since, or ages ago
+	}
+	for key := range recent {
+		l.known[key] = struct{}{}
+	}
+	l.read = last
+	return nil
+}
+
+func (l *settledLog) has(key messageKey) bool {
+	l.mu.RLock()
+	defer l.mu.RUnlock()
+	_, ok := l.known[key]
+	return ok
+}
+
+// settledKey reads which job a result is of from its message ID.
+func settledKey(h nats.Header) (key messageKey, ok bool) {
+	rest, ok := strings.CutPrefix(h.Get(nats.MsgIdHdr), resultIDPrefix)
+	if !ok {
+		return key, false
+	}
+	parts := strings.Split(rest, ":")
+	if len(parts) != 3 {
+		return key, false
+	}
+	key.stream = parts[0]
+	var err1, err2 error
+	key.sequence, err1 = strconv.ParseUint(parts[1], 10, 64)
+	key.published, err2 = strconv.ParseInt(parts[2], 36, 64)
+	return key, err1 == nil && err2 == nil
+}

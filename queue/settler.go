@@ -1,0 +1,251 @@
+package queue
+
+import (
+	"context"
+	"log/slog"
+	"sync"
+	"sync/atomic"
+	"time"
+
+	"github.com/cenkalti/backoff/v4"
+	"github.com/nats-io/nats.go"
+	"github.com/nats-io/nats.go/jetstream"
+)
+
+// Settle stores how the job ended: its dead letters, then its result. Only when
+// all of that is stored, it deletes the job's progress and acknowledges it, so
+// that a crash at any point leaves a job that can be settled again, with the
+// same message IDs. It returns at once unless too much is on its way. done is
+// called once, from another goroutine: with nil when the job is acknowledged, or
+// with an error when ctx ended first; then the job stays in its queue. What
+// fails is tried again until ctx ends.
+func (q *Queue) Settle(ctx context.Context, d *Delivery, e Ending, done func(error)) {
+	maxPayload := q.nc.MaxPayload()
+	x := &entry{ctx: ctx, done: done, last: resultMessage(d, e), ack: d.msg.Ack}
+	for _, dead := range e.Dead {
+		x.first = append(x.first, letter(d, dead, e, maxPayload))
+	}
+	if subject := d.key().progressSubject(); q.progress.end(subject) {
+		x.forget = func(ctx context.Context) error { return q.progress.forget(ctx, subject) }
+	}
+	q.settler.submit(x)
+}
+
+// entry is something to store on its way through the settler.
+type entry struct {
+	ctx  context.Context
+	done func(error)
+
+	first    []*nats.Msg                 // stored before last
+	last     *nats.Msg                   // stored before what follows
+	forget   func(context.Context) error // nil: nothing to forget
+	ack      func() error                // nil: nothing to acknowledge
+	obsolete func() bool                 // nil: never
+
+	firstAcks []jetstream.PubAckFuture
+	lastAck   jetstream.PubAckFuture
+	err       error // of publishing
+}
+
+// settler stores entries in the order they came, thousands on their way at once.
+// Each stage is one goroutine that waits for acknowledgements in order:
+//
+//	submit ──► letters stored ──► result stored, acknowledged ──► (progress deleted first)
+//
+// What fails leaves the line and is tried again on its own, so that it delays
+// nothing else.
+type settler struct {
+	js  jetstream.JetStream
+	log *slog.Logger
+
+	slots   chan struct{} // one for each entry on its way
+	publish sync.Mutex    // keeps the order of publishing and of letters the same
+	letters chan *entry
+	results chan *entry
+	forgets chan *entry
+	stages  sync.WaitGroup
+	onWay   sync.WaitGroup
+	warned  atomic.Int64 // when a failure was logged, in Unix nanoseconds
+}
+
+func newSettler(q *Queue) *settler {
+	n := q.opts.MaxPending
+	s := &settler{
+		js: q.js, log: q.log, slots: make(chan struct{}, n),
+		letters: make(chan *entry, n), results: make(chan *entry, n), forgets: make(chan *entry, n),
+	}
+	s.stages.Go(s.storeLetters)
+	s.stages.Go(s.storeResults)
+	s.stages.Go(s.forgetProgress)
+	return s
+}
+
+func (s *settler) close() {
+	s.onWay.Wait()
+	close(s.letters)
+	close(s.results)
+	close(s.forgets)
+	s.stages.Wait()
+}
+
+// submit blocks while all slots are taken.
+func (s *settler) submit(x *entry) {
+	select {
+	case s.slots <- struct{}{}:
+	case <-x.ctx.Done():
+		go x.done(context.Cause(x.ctx))
+		return
+	}
+	s.onWay.Add(1)
+	s.publish.Lock()
+	defer s.publish.Unlock()
+	for _, m := range x.first {
+		x.firstAcks = append(x.firstAcks, s.send(x, m))
+	}
+	if len(x.first) == 0 {
+		x.lastAck = s.send(x, x.last)
+	}
+	s.letters <- x // there is room: the slots are as many
+}
+
+func (s *settler) send(x *entry, m *nats.Msg) jetstream.PubAckFuture {
+	if x.err != nil {
+		return nil
+	}
+	var ack jetstream.PubAckFuture
+	ack, x.err = s.js.PublishMsgAsync(m)
+	return ack
+}
+
+func (s *settler) storeLetters() {
+	for x := range s.letters {
+		for _, ack := range x.firstAcks {
+			s.wait(x, ack)
+		}
+		if x.err == nil && len(x.first) > 0 {
+			x.first = nil
+			x.lastAck = s.send(x, x.last)
+		}
+		s.results <- x
+	}
+}
+
+func (s *settler) storeResults() {
+	for x := range s.results {
+		s.wait(x, x.lastAck)
+		switch {
+		case x.err != nil:
+			go s.retry(x)
+		case x.forget != nil:
+			x.last = nil
+			s.forgets <- x
+		default:
+			x.last = nil
+			s.finish(x)
+		}
+	}
+}
+
+func (s *settler) forgetProgress() {
+	for x := range s.forgets {
+		if x.err = x.forget(x.ctx); x.err != nil {
+			go s.retry(x)
+			continue
+		}
+		x.forget = nil
+		s.finish(x)
+	}
+}
+
+// wait waits for one acknowledgement. The library ends each wait after apiTimeout.
+func (s *settler) wait(x *entry, ack jetstream.PubAckFuture) {
+	if x.err != nil {
+		return
+	}
+	select {
+	case <-ack.Ok():
+	case x.err = <-ack.Err():
+	case <-x.ctx.Done():
+		x.err = context.Cause(x.ctx)
+	}
+}
+
+func (s *settler) finish(x *entry) {
+	if x.ack != nil {
+		if x.err = x.ack(); x.err != nil {
+			go s.retry(x)
+			return
+		}
+	}
+	s.leave(x, nil)
+}
+
+func (s *settler) leave(x *entry, err error) {
+	x.done(err)
+	<-s.slots
+	s.onWay.Done()
+}
+
+const (
+	retryFirst = 50 * time.Millisecond
+	retryMax   = 5 * time.Second
+	warnEvery  = 10 * time.Second
+)
+
+// retry does what is left of an entry until that is done or its context ends.
+// Message IDs keep what was stored after all from being stored twice.
+func (s *settler) retry(x *entry) {
+	s.warn(x)
+	b := backoff.NewExponentialBackOff(backoff.WithInitialInterval(retryFirst),
+		backoff.WithMaxInterval(retryMax), backoff.WithMaxElapsedTime(0))
+	err := backoff.Retry(func() error { return s.rest(x) }, backoff.WithContext(b, x.ctx))
+	s.leave(x, err)
+}
+
+// rest does what is left, one step after the other.
+func (s *settler) rest(x *entry) error {
+	ctx, cancel := context.WithTimeout(x.ctx, apiTimeout)
+	defer cancel()
+	if x.obsolete != nil && x.obsolete() {
+		return nil
+	}
+	for len(x.first) > 0 {
+		if _, err := s.js.PublishMsg(ctx, x.first[0]); err != nil {
+			return err
+		}
+		x.first = x.first[1:]
+	}
+	if x.last != nil {
+		if _, err := s.js.PublishMsg(ctx, x.last); err != nil {
+			return err
+		}
+		x.last = nil
+	}
+	if x.forget != nil {
+		if err := x.forget(ctx); err != nil {
+			return err
+		}
+		x.forget = nil
+	}
+	if x.ack != nil {
+		return x.ack()
+	}
+	return nil
+}
+
+// warn says now and then that storing fails: an outage fails thousands at once.
+func (s *settler) warn(x *entry) {
+	now := time.Now().UnixNano()
+	last := s.warned.Load()
+	if x.ctx.Err() != nil || now-last < int64(warnEvery) || !s.warned.CompareAndSwap(last, now) {
+		return
+	}
+	subject := ""
+	switch {
+	case len(x.first) > 0:
+		subject = x.first[0].Subject
+	case x.last != nil:
+		subject = x.last.Subject
+	}
+	s.log.Warn("how a job ended can't be stored now; it is tried again", "subject", subject, "error", x.err)
+}

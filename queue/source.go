@@ -1,0 +1,285 @@
+package queue
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"sync"
+	"sync/atomic"
+	"time"
+
+	"github.com/cenkalti/backoff/v4"
+	"github.com/nats-io/nats.go"
+	"github.com/nats-io/nats.go/jetstream"
+)
+
+const (
+	// ownerGroup is the one priority group of every consumer: its pinned client
+	// is the owner, the only one that gets messages.
+	ownerGroup = "owner"
+	// pinnedTTL is how long an owner that asks for nothing keeps the pin: how
+	// long a dead one is missed.
+	pinnedTTL = 4 * time.Second
+	// pullExpiry is shorter, because the pin's time counts from the last request:
+	// else an idle owner would lose it.
+	pullExpiry    = 3 * time.Second
+	pullHeartbeat = time.Second
+	prefetch      = 256
+	drainTimeout  = 2 * time.Second
+	headerPin     = "Nats-Pin-Id"
+)
+
+// source is one consumer that this worker pulls from, if it is or becomes its owner.
+type source struct {
+	q      *Queue
+	stream jetstream.Stream
+	cfg    jetstream.ConsumerConfig
+	handle func(*Delivery)
+
+	in     *intake
+	pin    atomic.Pointer[string] // that the last message came with
+	active atomic.Int64           // when the last message came, in Unix nanoseconds
+}
+
+func (q *Queue) newSource(stream, name, subject string, maxAckPending int, handle func(*Delivery)) *source {
+	s := &source{
+		q: q, stream: q.streams[stream], handle: handle, in: newIntake(),
+		cfg: jetstream.ConsumerConfig{
+			Durable:       name,
+			Description:   subject,
+			FilterSubject: subject,
+			AckPolicy:     jetstream.AckExplicitPolicy,
+			AckWait:       q.opts.AckWait,
+			MaxDeliver:    -1, // a job ends by a decision, never by a count
+			MaxAckPending: maxAckPending,
+			// The message is the durable record; consumers on disk cost a file write each, ten times a second.
+			MemoryStorage:  true,
+			PriorityPolicy: jetstream.PriorityPolicyPinned,
+			PriorityGroups: []string{ownerGroup},
+			PinnedTTL:      pinnedTTL,
+		},
+	}
+	s.touch()
+	return s
+}
+
+func (s *source) touch() { s.active.Store(time.Now().UnixNano()) }
+
+// idle is how long no message has come.
+func (s *source) idle() time.Duration { return time.Since(time.Unix(0, s.active.Load())) }
+
+// run hands over messages until ctx ends; then it gives back what it did not
+// hand over, and the pin.
+func (s *source) run(ctx context.Context) {
+	var handing sync.WaitGroup
+	handing.Go(func() { s.handOver(ctx) })
+	b := backoff.NewExponentialBackOff(backoff.WithInitialInterval(100*time.Millisecond),
+		backoff.WithMaxInterval(2*time.Second), backoff.WithMaxElapsedTime(0))
+	for ctx.Err() == nil && !s.q.nc.IsClosed() {
+		began := time.Now()
+		err := s.pull(ctx)
+		if err == nil {
+			break
+		}
+		s.q.log.Debug("a consumer is gone; it is created again", "consumer", s.cfg.Durable, "error", err)
+		if time.Since(began) > time.Minute {
+			b.Reset()
+		}
+		wait(ctx, b.NextBackOff())
+	}
+	s.unpin(ctx)
+	s.in.close()
+	handing.Wait()
+}
+
+// wait waits for d or the end of ctx.
+func wait(ctx context.Context, d time.Duration) {
+	timer := time.NewTimer(d)
+	defer timer.Stop()
+	select {
+	case <-timer.C:
+	case <-ctx.Done():
+	}
+}
+
+// pull fetches into the intake. It returns nil when ctx has ended, and an error
+// when the consumer is not there any more.
+func (s *source) pull(ctx context.Context) error {
+	consumer, err := s.ensure(ctx)
+	if err != nil {
+		return err
+	}
+	trouble := make(chan error, 1)
+	consuming, err := consumer.Consume(s.receive,
+		jetstream.PullMaxMessages(prefetch), jetstream.PullExpiry(pullExpiry), jetstream.PullHeartbeat(pullHeartbeat),
+		jetstream.PullPriorityGroup(ownerGroup),
+		jetstream.ConsumeErrHandler(func(_ jetstream.ConsumeContext, err error) {
+			select {
+			case trouble <- err:
+			default:
+			}
+		}))
+	if err != nil {
+		return err
+	}
+	err = s.watch(ctx, consumer, trouble)
+	// Drain, not Stop: what is on its way still comes, and is given back or kept.
+	if ctx.Err() != nil {
+		s.in.close()
+	}
+	consuming.Drain()
+	select {
+	case <-consuming.Closed():
+	case <-time.After(drainTimeout): // no connection to drain
+	}
+	return err
+}
+
+// watch waits until ctx ends or the consumer is lost, and keeps the leases of
+// what waits in the intake.
+func (s *source) watch(ctx context.Context, consumer jetstream.Consumer, trouble <-chan error) error {
+	leases := time.NewTicker(s.cfg.AckWait / 3)
+	defer leases.Stop()
+	for {
+		select {
+		case <-ctx.Done():
+			return nil
+		case <-leases.C:
+			s.in.extend(s.cfg.AckWait / 4)
+		case err := <-trouble:
+			if lost(err) {
+				return err
+			}
+			if !errors.Is(err, jetstream.ErrNoHeartbeat) {
+				continue // the library copes
+			}
+			// A consumer that is gone is silent too: servers may be replaced under a live connection.
+			if _, err := consumer.Info(ctx); errors.Is(err, jetstream.ErrConsumerNotFound) {
+				return err
+			}
+		}
+	}
+}
+
+// lost says whether the consumer has to be created again.
+func lost(err error) bool {
+	return errors.Is(err, jetstream.ErrConsumerDeleted) || errors.Is(err, jetstream.ErrConsumerNotFound) ||
+		errors.Is(err, nats.ErrNoResponders) || errors.Is(err, jetstream.ErrBadRequest) ||
+		errors.Is(err, nats.ErrConnectionClosed) || errors.Is(err, jetstream.ErrConnectionClosed)
+}
+
+// ensure returns the consumer, created if it is missing. An existing one keeps
+// what an operator set on it: a pause above all.
+func (s *source) ensure(ctx context.Context) (jetstream.Consumer, error) {
+	found, err := s.stream.Consumer(ctx, s.cfg.Durable)
+	if errors.Is(err, jetstream.ErrConsumerNotFound) {
+		found, err = s.stream.CreateConsumer(ctx, s.cfg)
+		if errors.Is(err, jetstream.ErrConsumerExists) { // another worker was faster, with other settings
+			found, err = s.stream.Consumer(ctx, s.cfg.Durable)
+		}
+	}
+	if err != nil {
+		return nil, fmt.Errorf("consumer %s: %w", s.cfg.Durable, explain(err))
+	}
+	now, want := found.CachedInfo().Config, s.cfg
+	if now.AckWait == want.AckWait && now.MaxAckPending == want.MaxAckPending && now.PinnedTTL == want.PinnedTTL &&
+		now.PriorityPolicy == want.PriorityPolicy && now.MaxDeliver == want.MaxDeliver && len(now.BackOff) == 0 {
+		return found, nil
+	}
+	want.PauseUntil, want.Metadata = now.PauseUntil, now.Metadata
+	want.MemoryStorage, want.Replicas = now.MemoryStorage, now.Replicas
+	found, err = s.stream.UpdateConsumer(ctx, want)
+	if err != nil {
+		return nil, fmt.Errorf("consumer %s differs and can't be changed (delete it, its jobs stay: nats consumer rm %s %s): %w",
+			s.cfg.Durable, s.stream.CachedInfo().Config.Name, s.cfg.Durable, err)
+	}
+	return found, nil
+}
+
+// receive must not block: see intake.
+func (s *source) receive(m jetstream.Msg) {
+	s.touch()
+	if !s.in.put(m) {
+		_ = m.Nak()
+	}
+}
+
+// handOver is the only goroutine that calls handle.
+func (s *source) handOver(ctx context.Context) {
+	for {
+		m, ok := s.in.take(ctx)
+		if !ok {
+			return
+		}
+		d, err := newDelivery(m)
+		if err != nil { // it did not come from a stream
+			s.q.log.Warn("a message without JetStream's metadata was ignored", "subject", m.Subject(), "error", err)
+			continue
+		}
+		if !s.prepare(ctx, d) {
+			_ = m.Nak()
+			continue
+		}
+		if s.q.settled.has(d.key()) {
+			if err := d.Ack(); err != nil {
+				_ = m.Nak()
+			}
+			continue
+		}
+		s.touch()
+		s.handle(d)
+	}
+}
+
+// prepare learns what an earlier owner did: all of it when this worker becomes
+// the owner, and the progress of a redelivered job. It tries until it knows, or
+// reports false when ctx ends: a job that is handed over without that could be
+// sent twice.
+func (s *source) prepare(ctx context.Context, d *Delivery) bool {
+	b := backoff.NewExponentialBackOff(backoff.WithInitialInterval(50*time.Millisecond),
+		backoff.WithMaxInterval(2*time.Second), backoff.WithMaxElapsedTime(0))
+	err := backoff.Retry(func() error {
+		ctx, cancel := context.WithTimeout(ctx, apiTimeout)
+		defer cancel()
+		pin := d.msg.Headers().Get(headerPin)
+		if last := s.pin.Load(); last == nil || *last != pin {
+			if err := s.q.learn(ctx); err != nil {
+				return err
+			}
+			s.pin.Store(&pin)
+		}
+		return s.q.progress.attach(ctx, d)
+	}, backoff.WithContext(b, ctx))
+	return err == nil
+}
+
+// learn reads what workers stored about jobs that may still be in their queues.
+func (q *Queue) learn(ctx context.Context) error {
+	if err := q.settled.load(ctx); err != nil {
+		return fmt.Errorf("reading recent results: %w", err)
+	}
+	if err := q.progress.load(ctx); err != nil {
+		return fmt.Errorf("reading progress: %w", err)
+	}
+	return nil
+}
+
+// unpin hands over at once to another worker that waits, if this one is the
+// owner. Without it the other would wait for pinnedTTL.
+func (s *source) unpin(ctx context.Context) {
+	pin := s.pin.Load()
+	if pin == nil || *pin == "" || !s.q.nc.IsConnected() {
+		return
+	}
+	ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), drainTimeout)
+	defer cancel()
+	consumer, err := s.stream.Consumer(ctx, s.cfg.Durable)
+	if err != nil {
+		return
+	}
+	for _, group := range consumer.CachedInfo().PriorityGroups {
+		if group.PinnedClientID == *pin {
+			_ = s.stream.UnpinConsumer(ctx, s.cfg.Durable, ownerGroup)
+		}
+	}
+}
