@@ -1,0 +1,157 @@
+package dispatcher
+
+import (
+	"context"
+	"fmt"
+	"log/slog"
+	"time"
+
+	"github.com/invitedhq/invited/dispatcher/plan"
+	"github.com/invitedhq/invited/queue"
+	"github.com/invitedhq/invited/xbl"
+)
+
+// Caller makes one call to the API. *xbl.Client is one. An error is an *xbl.Error.
+type Caller interface {
+	SendInvites(ctx context.Context, call xbl.Invite) error
+}
+
+// Store keeps how jobs end. *queue.Queue is one. Both methods return before
+// anything is stored, and call done once it is, or once ctx has ended.
+type Store interface {
+	// Settle stores the job's dead letters and its result, then acknowledges it.
+	Settle(ctx context.Context, d *queue.Delivery, e queue.Ending, done func(error))
+	// SaveProgress stores what ended of a job that goes on.
+	SaveProgress(ctx context.Context, d *queue.Delivery, p queue.Progress, done func(error))
+}
+
+// Observer is told what happens, for metrics. It is called from the loop: it must not block.
+type Observer interface {
+	JobDelivered(lane queue.Lane, redelivered bool)
+	CallEnded(CallEnded)
+	JobEnded(JobEnded)
+}
+
+// CallEnded is one call that was made.
+type CallEnded struct {
+	TitleID    uint32
+	Lane       queue.Lane
+	Recipients int
+	Kind       xbl.Kind // zero: sent
+	Took       time.Duration
+	Blocked    time.Duration // by how much its answer extended the key's Retry-After
+}
+
+// JobEnded is one job whose ending is stored and acknowledged.
+type JobEnded struct {
+	TitleID uint32
+	Lane    queue.Lane
+	Sent    int                  // recipients
+	Dead    map[queue.Reason]int // recipients; an invalid job counts with 0
+	Took    time.Duration        // from publish to the last 204; zero where nothing was sent
+}
+
+// Config says how a worker behaves. Every field is required but ServerAudience.
+type Config struct {
+	Plan plan.Config
+	// InteractiveTTL is how long after its publication an interactive job
+	// without expiresAt may still be sent.
+	InteractiveTTL time.Duration
+	// ServerAudience is true where senders are XUIDs: a job of any other sender is invalid.
+	ServerAudience bool
+	// Lease is how long the queue waits for an acknowledgement. Leases are extended three times in it.
+	Lease time.Duration
+	// Grace is how long calls in flight and endings may take once Run is told to stop.
+	Grace  time.Duration
+	Logger *slog.Logger
+}
+
+// Dispatcher is one worker. Deliver and Run may be called concurrently; Run once.
+type Dispatcher struct {
+	cfg      Config
+	caller   Caller
+	store    Store
+	observer Observer
+	log      *slog.Logger
+
+	inbox   chan *queue.Delivery
+	answers *mailbox[answer]
+	stored  *mailbox[stored]
+	asks    chan func(*loop)
+	stopped chan struct{} // closed when the loop takes no more deliveries
+}
+
+// answer is a call that ended.
+type answer struct {
+	call *plan.Call
+	err  *xbl.Error
+	at   time.Time
+}
+
+// stored is an ending, or progress, that is in the queue's streams, or could not be put there.
+type stored struct {
+	held   *held
+	ending bool // or progress
+	err    error
+}
+
+// inboxSize lets deliveries run a little ahead of the loop, so that a burst is
+// parked before the first call is composed and single recipients share calls.
+const inboxSize = 256
+
+// New returns a dispatcher that has not started.
+func New(cfg Config, caller Caller, store Store, observer Observer) *Dispatcher {
+	return &Dispatcher{
+		cfg: cfg, caller: caller, store: store, observer: observer, log: cfg.Logger,
+		inbox:   make(chan *queue.Delivery, inboxSize),
+		answers: newMailbox[answer](),
+		stored:  newMailbox[stored](),
+		asks:    make(chan func(*loop)),
+		stopped: make(chan struct{}),
+	}
+}
+
+// Deliver hands over a job. It blocks while the loop is busy, which is the
+// backpressure on the queue. Once Run has been told to stop, the job is given
+// back at once. It is safe for concurrent use.
+func (d *Dispatcher) Deliver(x *queue.Delivery) {
+	select {
+	case <-d.stopped:
+		d.release(x)
+		return
+	default:
+	}
+	select {
+	case d.inbox <- x:
+	case <-d.stopped:
+		d.release(x)
+	}
+}
+
+// Snapshot is what a running worker holds right now.
+type Snapshot struct {
+	Jobs        int            // delivered and not ended
+	InFlight    int            // calls
+	BlockedKeys map[uint32]int // keys inside a Retry-After, by title
+}
+
+// Snapshot asks the running loop. It fails when the loop does not take the
+// question before ctx ends, as before and after Run.
+func (d *Dispatcher) Snapshot(ctx context.Context) (Snapshot, error) {
+	answer := make(chan Snapshot, 1)
+	ask := func(l *loop) {
+		answer <- Snapshot{Jobs: l.plan.Jobs(), InFlight: l.plan.InFlight(), BlockedKeys: l.plan.BlockedKeys(time.Now())}
+	}
+	select {
+	case d.asks <- ask:
+		return <-answer, nil
+	case <-ctx.Done():
+		return Snapshot{}, fmt.Errorf("the dispatcher's loop does not answer: %w", ctx.Err())
+	}
+}
+
+func (d *Dispatcher) release(x *queue.Delivery) {
+	if err := x.Release(0); err != nil {
+		d.log.Debug("a job could not be given back; its lease will run out", "job", x.ID(), "error", err)
+	}
+}

@@ -1,0 +1,24 @@
+// Package dispatcher runs a worker: it takes jobs from the queue, makes the
+// calls that package plan decides on, and stores how each job ended.
+//
+//	d := dispatcher.New(cfg, client, q, observer)
+//	go q.Consume(consuming, d.Deliver)   // jobs in
+//	err := d.Run(ctx)                    // until ctx ends, then an orderly stop
+//
+// What to send, and when, is decided in dispatcher/plan, a pure core that is
+// told the time. This package is the thin shell around it: one loop that owns
+// the core, one goroutine for each call in flight, and timers. The loop never
+// waits for the network: calls and stored endings report back to it.
+//
+//	queue.Consume ──Deliver──►  loop ──► call (a goroutine each) ──► xbl.Client
+//	                             ▲  │                     │
+//	                             │  └──► Store.Settle ──┐ │
+//	                             └───── stored ◄────────┘ │
+//	                             └───── answered ◄────────┘
+//
+// A delivery is a lease on a message in the work queue. The loop extends the
+// leases of all jobs it holds, acknowledges a message only after the job's
+// result and dead letters are stored, and remembers what it settled, so that a
+// message that comes again (its acknowledgement was lost with a server) is
+// acknowledged again and not sent again.
+package dispatcher

@@ -1,0 +1,265 @@
+package dispatcher_test
+
+import (
+	"context"
+	"log/slog"
+	"net"
+	"net/http"
+	"os"
+	"path/filepath"
+	"sync"
+	"testing"
+	"testing/synctest"
+	"time"
+
+	"github.com/nats-io/nats.go"
+	"github.com/stretchr/testify/require"
+	"go.uber.org/goleak"
+
+	"github.com/invitedhq/invited/dispatcher"
+	"github.com/invitedhq/invited/dispatcher/plan"
+	"github.com/invitedhq/invited/queue"
+	"github.com/invitedhq/invited/queue/embedded/embeddedtest"
+	"github.com/invitedhq/invited/xbl"
+	"github.com/invitedhq/invited/xbl/xblsim"
+)
+
+func TestMain(m *testing.M) { goleak.VerifyTestMain(m) }
+
+// system is everything around a worker, for real, inside one bubble of fake
+// time: an embedded JetStream, the simulated service over net/http on pipes,
+// and as many workers as a test starts, one after the other.
+type system struct {
+	t      *testing.T
+	conn   *nats.Conn
+	sim    *xblsim.Server
+	api    *pipeListener
+	tokens string // directory of the token files
+	cfg    dispatcher.Config
+	client xbl.Options
+
+	publisher *queue.Publisher
+	reader    *queue.Reader
+	results   []queue.Result
+	mu        sync.Mutex
+}
+
+// inFakeTime runs a test in a bubble.
+func inFakeTime(t *testing.T, o xblsim.Options, test func(t *testing.T, s *system)) {
+	t.Helper()
+	embeddedtest.HoldClock(t)
+	synctest.Test(t, func(t *testing.T) {
+		t.Helper()
+		test(t, newSystem(t, o))
+	})
+}
+
+func newSystem(t *testing.T, o xblsim.Options) *system {
+	t.Helper()
+	o.CallLog = 100_000
+	s := &system{t: t, sim: xblsim.New(o), api: newPipeListener(), tokens: t.TempDir()}
+	server := &http.Server{Handler: s.sim, ErrorLog: slog.NewLogLogger(slog.DiscardHandler, slog.LevelError)}
+	served := make(chan struct{})
+	go func() { defer close(served); _ = server.Serve(s.api) }()
+	t.Cleanup(func() { _ = server.Close(); <-served })
+
+	nats := embeddedtest.Start(t)
+	s.conn = embeddedtest.Connect(t, nats)
+	s.cfg = dispatcher.Config{
+		Plan: plan.Config{
+			Limits:      plan.Limits{MaxInFlight: 4},
+			MaxInFlight: 256, MaxAttempts: 8,
+			Retry: dispatcher.Retries(time.Second, time.Minute), Probe: dispatcher.Probes(),
+		},
+		InteractiveTTL: 5 * time.Minute, Lease: 30 * time.Second, Grace: 20 * time.Second,
+		Logger: slog.New(slog.DiscardHandler),
+	}
+	s.client = xbl.Options{
+		BaseURL: "http://127.0.0.1", Tokens: xbl.File(s.tokens),
+		Transport: &http.Transport{DialContext: s.api.dial, MaxIdleConnsPerHost: 256},
+	}
+	for _, sender := range []string{"ada", "bob", "cup"} {
+		s.setToken(sender, "XBL3.0 x=hash;token-of-"+sender)
+	}
+	s.listen()
+	return s
+}
+
+// listen collects results and makes the producer's side.
+func (s *system) listen() {
+	q, err := queue.Open(s.t.Context(), s.conn, queue.Options{Logger: s.cfg.Logger}) // the streams, before anybody publishes
+	require.NoError(s.t, err)
+	q.Close()
+	s.publisher, err = queue.NewPublisher(s.conn)
+	require.NoError(s.t, err)
+	s.reader, err = queue.NewReader(s.conn)
+	require.NoError(s.t, err)
+	watch, err := s.reader.WatchResults(s.t.Context())
+	require.NoError(s.t, err)
+	ctx, stop := context.WithCancel(context.Background())
+	done := make(chan struct{})
+	go func() {
+		defer close(done)
+		for {
+			r, err := watch.Next(ctx)
+			if err != nil {
+				return
+			}
+			s.mu.Lock()
+			s.results = append(s.results, r)
+			s.mu.Unlock()
+		}
+	}()
+	s.t.Cleanup(func() { stop(); <-done; watch.Stop() })
+}
+
+// setToken writes a sender's token file; an empty one removes it.
+func (s *system) setToken(sender, authorization string) {
+	path := filepath.Join(s.tokens, sender)
+	if authorization == "" {
+		require.NoError(s.t, os.Remove(path))
+		return
+	}
+	require.NoError(s.t, os.WriteFile(path, []byte(authorization), 0o600))
+}
+
+// work starts a worker and returns what stops it in order.
+func (s *system) work() (stop func() error) {
+	s.t.Helper()
+	client, err := xbl.NewClient(s.client)
+	require.NoError(s.t, err)
+	q, err := queue.Open(s.t.Context(), s.conn, queue.Options{Logger: s.cfg.Logger, AckWait: s.cfg.Lease})
+	require.NoError(s.t, err)
+	d := dispatcher.New(s.cfg, client, q, nobody{})
+	ctx, cancel := context.WithCancel(context.Background())
+	var consumed, ran error
+	var both sync.WaitGroup
+	both.Go(func() { consumed = q.Consume(ctx, d.Deliver) })
+	both.Go(func() { ran = d.Run(ctx) })
+	var once sync.Once
+	stop = func() error {
+		once.Do(func() {
+			cancel()
+			both.Wait()
+			q.Close()
+			client.CloseIdleConnections()
+			require.NoError(s.t, consumed)
+		})
+		return ran
+	}
+	s.t.Cleanup(func() { _ = stop() })
+	return stop
+}
+
+// publish publishes one job for n recipients that nobody else has.
+func (s *system) publish(a queue.Address, n int, change ...func(*queue.Job)) queue.Job {
+	s.t.Helper()
+	j := queue.Job{InvitedUsers: someone(n)}
+	for _, c := range change {
+		c(&j)
+	}
+	_, err := s.publisher.Publish(s.t.Context(), a, j)
+	require.NoError(s.t, err)
+	return j
+}
+
+// ended are the results so far.
+func (s *system) ended() []queue.Result {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	return append([]queue.Result(nil), s.results...)
+}
+
+func (s *system) deadLetters() []queue.DeadLetter {
+	s.t.Helper()
+	var letters []queue.DeadLetter
+	for l, err := range s.reader.DeadLetters(s.t.Context(), queue.Filter{}) {
+		require.NoError(s.t, err)
+		letters = append(letters, l)
+	}
+	return letters
+}
+
+// requireQueuesEmpty checks that every job was acknowledged.
+func (s *system) requireQueuesEmpty() {
+	s.t.Helper()
+	q, err := queue.Open(s.t.Context(), s.conn, queue.Options{Logger: s.cfg.Logger})
+	require.NoError(s.t, err)
+	defer q.Close()
+	stats, err := q.Stats(s.t.Context())
+	require.NoError(s.t, err)
+	require.Empty(s.t, stats.Waiting, "every job must be acknowledged")
+}
+
+const title = 730
+
+func to(sender string) queue.Address { return queue.Address{TitleID: title, Sender: sender} }
+
+func campaign(sender, name string) queue.Address {
+	return queue.Address{TitleID: title, Sender: sender, Campaign: name}
+}
+
+var nextXUID struct {
+	sync.Mutex
+	n queue.XUID
+}
+
+func someone(n int) []queue.XUID {
+	nextXUID.Lock()
+	defer nextXUID.Unlock()
+	users := make([]queue.XUID, n)
+	for i := range users {
+		nextXUID.n++
+		users[i] = 2_533_274_790_000_000 + nextXUID.n
+	}
+	return users
+}
+
+// pipeListener is a listener in memory: sockets would stop fake time.
+type pipeListener struct {
+	conns  chan net.Conn
+	closed chan struct{}
+	once   sync.Once
+}
+
+func newPipeListener() *pipeListener {
+	return &pipeListener{conns: make(chan net.Conn), closed: make(chan struct{})}
+}
+
+func (l *pipeListener) Accept() (net.Conn, error) {
+	select {
+	case c := <-l.conns:
+		return c, nil
+	case <-l.closed:
+		return nil, net.ErrClosed
+	}
+}
+
+func (l *pipeListener) Close() error {
+	l.once.Do(func() { close(l.closed) })
+	return nil
+}
+
+func (l *pipeListener) Addr() net.Addr { return &net.TCPAddr{IP: net.IPv4(127, 0, 0, 1), Port: 80} }
+
+func (l *pipeListener) dial(ctx context.Context, _, _ string) (net.Conn, error) {
+	client, server := net.Pipe()
+	select {
+	case l.conns <- server:
+		return client, nil
+	case <-l.closed:
+		return nil, &net.OpError{Op: "dial", Err: net.ErrClosed}
+	case <-ctx.Done():
+		return nil, ctx.Err()
+	}
+}
+
+// pass lets fake time pass. What is due in it happens first.
+func pass(d time.Duration) { <-time.After(d) }
+
+// nobody observes.
+type nobody struct{}
+
+func (nobody) JobDelivered(queue.Lane, bool)  {}
+func (nobody) CallEnded(dispatcher.CallEnded) {}
+func (nobody) JobEnded(dispatcher.JobEnded)   {}

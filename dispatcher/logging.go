@@ -1,0 +1,62 @@
+package dispatcher
+
+import (
+	"context"
+	"log/slog"
+	"time"
+
+	"github.com/invitedhq/invited/queue"
+	"github.com/invitedhq/invited/xbl"
+)
+
+// failureLog says once a minute what keeps failing, with a count of what it
+// left out: an outage makes thousands of equal failures. Each single one is
+// logged at debug level.
+type failureLog struct {
+	said [xbl.Misconfigured + 1]struct {
+		at      time.Time
+		skipped int
+	}
+}
+
+const sayEvery = time.Minute
+
+// log never names a recipient: XUIDs are personal data.
+func (f *failureLog) log(ctx context.Context, log *slog.Logger, a answer) {
+	attrs := []any{
+		"result", a.err.Kind.String(), "title", a.call.Key.TitleID, "sender", a.call.Key.Sender,
+		"recipients", len(a.call.InvitedUsers), "status", a.err.Status, "code", a.err.Code,
+	}
+	if a.err.Kind == xbl.Throttled {
+		attrs = append(attrs, "retry_after", a.err.RetryAfter)
+	}
+	log.Debug("a call failed", append(attrs, "detail", a.err.Detail)...)
+	if a.err.Status == 0 || a.err.Status == 401 {
+		attrs = append(attrs, "detail", a.err.Detail) // not the API's own words, which may name recipients
+	}
+	last := &f.said[a.err.Kind]
+	if !last.at.IsZero() && a.at.Sub(last.at) < sayEvery {
+		last.skipped++
+		return
+	}
+	level := slog.LevelWarn
+	if a.err.Kind == xbl.Throttled {
+		level = slog.LevelInfo // part of the day's work
+	}
+	log.Log(ctx, level, "calls fail", append(attrs, "more_since_last_line", last.skipped)...)
+	last.at, last.skipped = a.at, 0
+}
+
+func (l *loop) logEnded(h *held) {
+	for _, dead := range h.end.Dead {
+		level := slog.LevelInfo
+		if dead.Reason == queue.Misconfigured || dead.Reason == queue.Forbidden {
+			level = slog.LevelWarn
+		}
+		l.log.Log(l.calling, level, "dead letter", "job", h.delivery.ID(), "title", h.delivery.Address.TitleID,
+			"lane", h.delivery.Lane.String(), "reason", string(dead.Reason), "recipients", len(dead.Recipients),
+			"status", dead.Status, "code", dead.ErrorCode) // its detail, which may name recipients, is in the letter
+	}
+	l.log.Debug("job ended", "job", h.delivery.ID(), "title", h.delivery.Address.TitleID, "sent", h.end.Sent,
+		"dead", len(h.end.Dead), "attempts", h.end.Attempts, "maybe_duplicate", h.end.MaybeDuplicate)
+}

@@ -1,0 +1,227 @@
+package dispatcher
+
+import (
+	"context"
+	"errors"
+	"time"
+
+	"github.com/invitedhq/invited/dispatcher/plan"
+	"github.com/invitedhq/invited/queue"
+	"github.com/invitedhq/invited/xbl"
+)
+
+// loop is the state of a running worker. Only Run's goroutine touches it.
+type loop struct {
+	*Dispatcher
+	plan     *plan.Planner
+	held     map[message]*held
+	settled  settled
+	storing  int // endings and progress on their way
+	failures failureLog
+
+	answerBuf []answer
+	storedBuf []stored
+
+	calling context.Context // of calls and of endings being stored: ends when the grace is over
+}
+
+// held is a job this worker has the lease of.
+type held struct {
+	delivery *queue.Delivery
+	job      *plan.Job
+	ending   bool // its ending is being stored
+	end      queue.Ending
+}
+
+// Run works until ctx ends. Then it stops making calls, waits for the answers
+// to those in flight and for what is being stored, for Grace at the most, gives
+// back all other jobs and returns nil; an error says what was cut off.
+func (d *Dispatcher) Run(ctx context.Context) error {
+	calling, cut := context.WithCancel(context.WithoutCancel(ctx))
+	defer cut()
+	l := &loop{Dispatcher: d, plan: plan.New(d.cfg.Plan), held: make(map[message]*held), calling: calling}
+
+	wake := time.NewTimer(0)
+	defer wake.Stop()
+	leases := time.NewTicker(d.cfg.Lease / 3)
+	defer leases.Stop()
+	stop, graceOver := ctx.Done(), (<-chan time.Time)(nil)
+	for {
+		select {
+		case x := <-d.inbox:
+			l.deliver(x)
+		case <-d.answers.arrived:
+		case <-d.stored.arrived:
+		case ask := <-d.asks:
+			ask(l)
+			continue
+		case <-leases.C:
+			l.extendLeases()
+			continue
+		case <-wake.C:
+		case <-stop:
+			stop = nil
+			close(d.stopped)
+			l.plan.Stop()
+			graceOver = time.After(d.cfg.Grace)
+		case <-graceOver:
+			cut() // calls in flight answer at once, as unknown
+			graceOver = nil
+		}
+		l.drain()
+		if next := l.step(); !next.IsZero() {
+			wake.Reset(time.Until(next))
+		}
+		if stop == nil && l.plan.InFlight() == 0 && l.storing == 0 {
+			return l.leave(ctx, calling.Err() != nil)
+		}
+	}
+}
+
+// drain takes what else has come in, so that one step sees it all: what came
+// together can share calls.
+func (l *loop) drain() {
+	l.answerBuf = l.answers.take(l.answerBuf)
+	for _, a := range l.answerBuf {
+		l.answered(a)
+	}
+	clear(l.answerBuf)
+	l.storedBuf = l.stored.take(l.storedBuf)
+	for _, s := range l.storedBuf {
+		l.noted(s)
+	}
+	clear(l.storedBuf)
+	for range inboxSize {
+		select {
+		case x := <-l.inbox:
+			l.deliver(x)
+		default:
+			return
+		}
+	}
+}
+
+// step does what the plan wants done and says when to ask it again.
+func (l *loop) step() time.Time {
+	now := time.Now()
+	step := l.plan.Next(now)
+	for _, c := range step.Calls {
+		go l.call(l.calling, c)
+	}
+	for _, j := range step.Progressed {
+		l.saveProgress(j.Ref.(*held))
+	}
+	for _, j := range step.Ended {
+		h := j.Ref.(*held)
+		l.settle(h, queue.Ending{
+			Sent: j.Sent, Dead: j.Dead, Attempts: j.Attempts, MaybeDuplicate: j.MaybeDuplicate, EndedAt: now,
+		})
+	}
+	return step.Wake
+}
+
+// deliver parks a job, or ends it at once if it is none.
+func (l *loop) deliver(x *queue.Delivery) {
+	l.observer.JobDelivered(x.Lane, x.Redelivered)
+	m := messageOf(x)
+	if l.settled.has(m) { // its acknowledgement was lost
+		if err := x.Ack(); err != nil {
+			l.log.Debug("a settled job could not be acknowledged again", "job", x.ID(), "error", err)
+		}
+		return
+	}
+	if h := l.held[m]; h != nil { // its lease was lost: this delivery carries the new one
+		h.delivery = x
+		return
+	}
+	h := &held{delivery: x}
+	l.held[m] = h
+	if err := l.invalid(x); err != nil {
+		dead := queue.Dead{Reason: queue.Invalid, Detail: err.Error(), Recipients: x.Job.InvitedUsers}
+		l.settle(h, queue.Ending{Dead: []queue.Dead{dead}, EndedAt: time.Now()})
+		return
+	}
+	h.job = l.jobOf(x, h)
+	l.plan.Add(time.Now(), h.job)
+}
+
+var errSenderIsNoXUID = errors.New(
+	"the sender in the subject is not a XUID; with xbl.audience: server it is the inviting user's XUID, a decimal number above 0")
+
+func (l *loop) invalid(x *queue.Delivery) error {
+	if x.Invalid != nil {
+		return x.Invalid
+	}
+	if l.cfg.ServerAudience {
+		if _, err := queue.ParseXUID(x.Address.Sender); err != nil {
+			return errSenderIsNoXUID
+		}
+	}
+	return nil
+}
+
+func (l *loop) jobOf(x *queue.Delivery, h *held) *plan.Job {
+	j := &plan.Job{
+		Key:              plan.Key{Sender: x.Address.Sender, TitleID: x.Address.TitleID},
+		Lane:             x.Lane,
+		Campaign:         x.Address.Campaign,
+		ConnectionString: x.Job.ConnectionString,
+		Platform:         x.Job.Platform,
+		Recipients:       x.Job.InvitedUsers,
+		ExpiresAt:        x.Job.ExpiresAt,
+		MaybeDuplicate:   x.Redelivered,
+		Ref:              h,
+	}
+	if j.ExpiresAt.IsZero() && x.Lane == queue.Interactive {
+		j.ExpiresAt = x.PublishedAt.Add(l.cfg.InteractiveTTL)
+	}
+	if p := x.Progress; p != nil {
+		j.Ended, j.Sent, j.Dead = p.Ended, p.Sent, p.Dead
+		j.Attempts, j.MaybeDuplicate = p.Attempts, p.MaybeDuplicate || x.Redelivered
+	}
+	return j
+}
+
+// call makes one call and reports its answer.
+func (l *loop) call(ctx context.Context, c *plan.Call) {
+	users := make([]uint64, len(c.InvitedUsers))
+	for i, u := range c.InvitedUsers {
+		users[i] = uint64(u)
+	}
+	err := l.caller.SendInvites(ctx, xbl.Invite{
+		TitleID: c.Key.TitleID, Sender: c.Key.Sender, InvitedUsers: users,
+		ConnectionString: c.ConnectionString, Platform: c.Platform,
+	})
+	var failed *xbl.Error
+	if err != nil && !errors.As(err, &failed) {
+		failed = &xbl.Error{Kind: xbl.Ambiguous, Written: true, Detail: err.Error(), Err: err}
+	}
+	l.answers.put(answer{call: c, err: failed, at: time.Now()})
+}
+
+func (l *loop) answered(a answer) {
+	// The loop's own time, not the answer's: it is never earlier than a time
+	// the plan was told before, and a window that is held a little longer is safe.
+	blocked := l.plan.Answer(time.Now(), a.call, a.err)
+	ended := CallEnded{
+		TitleID: a.call.Key.TitleID, Lane: a.call.Lane, Recipients: len(a.call.InvitedUsers),
+		Took: a.at.Sub(a.call.Started), Blocked: blocked,
+	}
+	if a.err != nil {
+		ended.Kind = a.err.Kind
+		l.failures.log(l.calling, l.log, a)
+		if a.err.Kind == xbl.Unauthorized && !a.err.Written {
+			return // for want of a token no call was made
+		}
+	}
+	l.observer.CallEnded(ended)
+}
+
+// extendLeases keeps the queue from giving the held jobs to another worker.
+func (l *loop) extendLeases() {
+	for _, h := range l.held {
+		if err := h.delivery.Extend(); err != nil {
+			l.log.Debug("a lease could not be extended", "job", h.delivery.ID(), "error", err)
+		}
+	}
+}

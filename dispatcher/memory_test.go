@@ -1,0 +1,33 @@
+package dispatcher
+
+import (
+	"testing"
+
+	"github.com/stretchr/testify/assert"
+)
+
+func TestTheLastSettledMessagesAreRemembered(t *testing.T) {
+	var s settled
+	for i := range uint64(settledSize + 10) {
+		s.add(message{"INVITES", i, 1})
+	}
+	assert.False(t, s.has(message{"INVITES", 9, 1}), "the oldest are forgotten")
+	assert.True(t, s.has(message{"INVITES", 10, 1}))
+	assert.True(t, s.has(message{"INVITES", settledSize + 9, 1}))
+	assert.False(t, s.has(message{"INVITES", 10, 2}), "the same sequence of a stream that was made anew is another message")
+	assert.Len(t, s.known, settledSize, "memory is bounded")
+}
+
+func TestAMailboxNeverMakesItsReporterWait(t *testing.T) {
+	b := newMailbox[int]()
+	for i := range 1000 {
+		b.put(i)
+	}
+	<-b.arrived
+	got := b.take(nil)
+	assert.Len(t, got, 1000)
+	b.put(1)
+	<-b.arrived
+	assert.Equal(t, []int{1}, b.take(got[:0]))
+	assert.Empty(t, b.take(nil))
+}

@@ -1,0 +1,97 @@
+package plan
+
+import (
+	"slices"
+	"time"
+
+	"github.com/invitedhq/invited/queue"
+)
+
+// Key is what the service limits: one sender's calls for one title.
+type Key struct {
+	Sender  string
+	TitleID uint32
+}
+
+// Job is one delivered invite job. The first block is set by whoever adds it;
+// the second is kept by the planner and read by the dispatcher.
+type Job struct {
+	Key              Key
+	Lane             queue.Lane
+	Campaign         string
+	ConnectionString string
+	Platform         string
+	Recipients       []queue.XUID // no repeats
+	ExpiresAt        time.Time    // zero: never
+	Ref              any          // the dispatcher's own handle on the job
+
+	Ended          []bool // which Recipients ended; those beyond its end are open
+	Sent           int
+	Dead           []queue.Dead
+	Attempts       int // calls made with recipients of this job; refused by a throttle or for want of a token is not made
+	MaybeDuplicate bool
+	SentAt         time.Time // of the last call that was sent
+
+	open     int
+	parcels  []*parcel // those that wait, not those in a call
+	alarm    alarm     // expiry
+	progress bool      // told of in the next Step
+}
+
+// span is a run of a job's recipients that is still open.
+type span struct {
+	job    *Job
+	lo, hi int
+}
+
+func (s span) len() int { return s.hi - s.lo }
+
+func (s span) recipients() []queue.XUID { return s.job.Recipients[s.lo:s.hi] }
+
+// end marks the span's recipients as ended.
+func (s span) end() {
+	j := s.job
+	if missing := len(j.Recipients) - len(j.Ended); missing > 0 {
+		j.Ended = append(j.Ended, make([]bool, missing)...)
+	}
+	for i := s.lo; i < s.hi; i++ {
+		j.Ended[i] = true
+	}
+	j.open -= s.len()
+}
+
+func (s span) sent(now time.Time) {
+	s.job.Sent += s.len()
+	s.job.SentAt = now
+	s.end()
+}
+
+// die adds the span to the job's dead, joined with others that died of the same.
+func (s span) die(why queue.Dead) {
+	defer s.end()
+	for i := range s.job.Dead {
+		d := &s.job.Dead[i]
+		if d.Reason == why.Reason && d.Detail == why.Detail && d.Status == why.Status && d.ErrorCode == why.ErrorCode {
+			d.Recipients = append(d.Recipients, s.recipients()...)
+			return
+		}
+	}
+	why.Recipients = slices.Clone(s.recipients())
+	s.job.Dead = append(s.job.Dead, why)
+}
+
+func (j *Job) endedAt(i int) bool { return i < len(j.Ended) && j.Ended[i] }
+
+func (j *Job) expired(now time.Time) bool {
+	return !j.ExpiresAt.IsZero() && !now.Before(j.ExpiresAt)
+}
+
+// wake is the job's expiry: what waits of it will not be sent. What is in a
+// call right now ends as that call does.
+func (j *Job) wake(p *Planner, now time.Time) {
+	for _, w := range slices.Clone(j.parcels) {
+		p.unpark(w)
+		p.park(now, w, front)
+	}
+	p.refresh(now, p.keys[j.Key])
+}

@@ -1,0 +1,152 @@
+package plan
+
+import (
+	"time"
+
+	"github.com/invitedhq/invited/queue"
+)
+
+// key is one key's waiting parcels and what holds them back.
+type key struct {
+	id     Key
+	title  *title
+	limits Limits
+
+	interactive line
+	campaigns   []*campaign // those with waiting parcels, the next in turn first
+	backingOff  int         // parcels whose alarm will put them back in line
+
+	log     callLog
+	blocked time.Time // end of the Retry-After it was given
+	noToken time.Time // when to ask for a token again
+	refused int       // tokens the API refused in a row
+	probing bool      // the next call shows whether a block, or a want of tokens, is over: one at a time
+
+	ready bool // in the planner's list of keys that may send
+	alarm alarm
+}
+
+// campaign is the line of one campaign's parcels.
+type campaign struct {
+	name string
+	line line
+}
+
+// lineFor is where a job's parcels wait.
+func (k *key) lineFor(j *Job) *line {
+	if j.Lane == queue.Interactive {
+		return &k.interactive
+	}
+	for _, c := range k.campaigns {
+		if c.name == j.Campaign {
+			return &c.line
+		}
+	}
+	c := &campaign{name: j.Campaign}
+	k.campaigns = append(k.campaigns, c)
+	return &c.line
+}
+
+// waiting reports whether any parcel is in line.
+func (k *key) waiting() bool {
+	return !k.interactive.empty() || len(k.campaigns) > 0
+}
+
+// lines are all lines with parcels: the interactive one first, then the campaigns in turn.
+func (k *key) lines() []*line {
+	all := make([]*line, 0, 1+len(k.campaigns))
+	if !k.interactive.empty() {
+		all = append(all, &k.interactive)
+	}
+	for _, c := range k.campaigns {
+		all = append(all, &c.line)
+	}
+	return all
+}
+
+// turn ends the turn of the first campaign, and forgets campaigns with nothing in line.
+func (k *key) turn(served *line) {
+	kept := k.campaigns[:0]
+	var last *campaign
+	for _, c := range k.campaigns {
+		switch {
+		case c.line.empty():
+		case &c.line == served:
+			last = c
+		default:
+			kept = append(kept, c)
+		}
+	}
+	if last != nil {
+		kept = append(kept, last)
+	}
+	clear(k.campaigns[len(kept):])
+	k.campaigns = kept
+}
+
+// hold is what keeps a key from sending.
+type hold uint8
+
+const (
+	nothing  hold = iota // it may send now
+	inFlight             // it waits for the answer to a call of its own
+	outage               // it waits for the answer to its title's probe
+	until                // it waits for a time
+)
+
+// hold says what keeps the key from sending and, for until, when that ends.
+func (k *key) hold(now time.Time) (hold, time.Time) {
+	if k.log.inFlight >= k.limits.MaxInFlight || k.probing && k.log.inFlight > 0 {
+		return inFlight, time.Time{}
+	}
+	if now.Before(k.blocked) {
+		return until, k.blocked
+	}
+	if now.Before(k.noToken) {
+		return until, k.noToken
+	}
+	if k.title.outage() {
+		if k.title.probing {
+			return outage, time.Time{}
+		}
+		if at := k.title.probeAt(k); now.Before(at) {
+			return until, at
+		}
+	}
+	free, at := k.log.free(now)
+	switch {
+	case free:
+		return nothing, time.Time{}
+	case at.IsZero():
+		return inFlight, time.Time{}
+	}
+	return until, at
+}
+
+// idleAt is when nothing of the key needs to be remembered any more.
+func (k *key) idleAt() time.Time {
+	at := k.log.emptyAt()
+	if k.blocked.After(at) {
+		at = k.blocked
+	}
+	if t := k.title; !t.refusedAt.IsZero() && t.refusedAt.Add(refusedFor).After(at) {
+		at = t.refusedAt.Add(refusedFor)
+	}
+	return at
+}
+
+// block holds the key until then, and says by how much that is longer than
+// before. A block is never shortened.
+func (k *key) block(now, until time.Time) time.Duration {
+	from := now
+	if k.blocked.After(now) {
+		from = k.blocked
+	}
+	if !until.After(from) {
+		return 0
+	}
+	k.blocked = until
+	return until.Sub(from)
+}
+
+func (k *key) wake(p *Planner, now time.Time) { p.refresh(now, k) }

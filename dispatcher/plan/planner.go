@@ -1,0 +1,270 @@
+package plan
+
+import (
+	"container/list"
+	"slices"
+	"time"
+
+	"github.com/invitedhq/invited/queue"
+	"github.com/invitedhq/invited/xbl"
+)
+
+// Planner holds every job that was delivered to this worker and has not ended.
+type Planner struct {
+	cfg      Config
+	keys     map[Key]*key
+	titles   map[uint32]*title
+	ready    list.List // of *key: those that may send, in turn
+	alarms   alarms
+	inFlight int
+	jobs     int
+
+	step Step
+}
+
+// Step is what a planner wants done.
+type Step struct {
+	Calls      []*Call   // to be made now; each must come back by Answer
+	Ended      []*Job    // nothing of them is open any more: store how they ended
+	Progressed []*Job    // something of them ended, something is open: store what ended
+	Wake       time.Time // when to call Next again if nothing happens before; zero: never
+}
+
+// Call is one call to be made. It is the caller's to read until it is answered.
+type Call struct {
+	Key              Key
+	Lane             queue.Lane // of its first job
+	ConnectionString string
+	Platform         string
+	InvitedUsers     []queue.XUID
+
+	parcels []*parcel
+	Started time.Time
+	probe   bool // of its title's outage
+}
+
+// Jobs are the jobs with recipients in the call.
+func (c *Call) Jobs() []*Job {
+	var jobs []*Job
+	for _, w := range c.parcels {
+		for _, s := range w.spans {
+			if len(jobs) == 0 || jobs[len(jobs)-1] != s.job {
+				jobs = append(jobs, s.job)
+			}
+		}
+	}
+	return jobs
+}
+
+// New returns a planner without jobs.
+func New(cfg Config) *Planner {
+	return &Planner{cfg: cfg, keys: make(map[Key]*key), titles: make(map[uint32]*title)}
+}
+
+// Add parks a job. What had ended of it before (Ended, Sent, Dead, Attempts) is taken over.
+func (p *Planner) Add(now time.Time, j *Job) {
+	p.jobs++
+	j.open = len(j.Recipients)
+	for _, ended := range j.Ended {
+		if ended {
+			j.open--
+		}
+	}
+	if j.open == 0 {
+		p.ended(j)
+		return
+	}
+	k := p.key(j.Key)
+	if !j.ExpiresAt.IsZero() {
+		p.alarms.set(&j.alarm, j.ExpiresAt, j)
+	}
+	for _, w := range parcels(j) {
+		p.park(now, w, back)
+	}
+	p.refresh(now, k)
+}
+
+// Next says what to do now. Call it after every Add and Answer, and at Wake.
+func (p *Planner) Next(now time.Time) Step {
+	for a := p.alarms.due(now); a != nil; a = p.alarms.due(now) {
+		a.of.wake(p, now)
+	}
+	for p.inFlight < p.cfg.MaxInFlight && p.ready.Len() > 0 {
+		k := p.ready.Remove(p.ready.Front()).(*key)
+		k.ready = false
+		if held, _ := k.hold(now); held == nothing && k.waiting() {
+			p.step.Calls = append(p.step.Calls, p.compose(now, k))
+		}
+		p.refresh(now, k)
+	}
+	step := p.step
+	step.Wake = p.alarms.next()
+	step.Progressed = slices.DeleteFunc(step.Progressed, func(j *Job) bool {
+		j.progress = false
+		return j.open == 0
+	})
+	p.step = Step{}
+	return step
+}
+
+// InFlight is how many calls have not been answered.
+func (p *Planner) InFlight() int { return p.inFlight }
+
+// Jobs is how many jobs were added and have not ended.
+func (p *Planner) Jobs() int { return p.jobs }
+
+// BlockedKeys counts, by title, the keys that are inside a Retry-After.
+func (p *Planner) BlockedKeys(now time.Time) map[uint32]int {
+	blocked := make(map[uint32]int)
+	for _, k := range p.keys {
+		if now.Before(k.blocked) {
+			blocked[k.id.TitleID]++
+		}
+	}
+	return blocked
+}
+
+func (p *Planner) key(id Key) *key {
+	if k := p.keys[id]; k != nil {
+		return k
+	}
+	t := p.titles[id.TitleID]
+	if t == nil {
+		t = &title{id: id.TitleID, keys: make(map[*key]struct{})}
+		p.titles[id.TitleID] = t
+	}
+	limits := p.cfg.limits(id.TitleID)
+	k := &key{id: id, title: t, limits: limits, log: callLog{windows: limits.Windows}}
+	p.keys[id], t.keys[k] = k, struct{}{}
+	return k
+}
+
+// forget drops an idle key, and its title with the last of its keys.
+func (p *Planner) forget(k *key) {
+	p.alarms.clear(&k.alarm)
+	delete(p.keys, k.id)
+	if delete(k.title.keys, k); len(k.title.keys) == 0 {
+		delete(p.titles, k.title.id)
+	}
+}
+
+// refresh puts a key where it belongs after anything happened to it: among
+// those that may send, or under the alarm of when it may.
+func (p *Planner) refresh(now time.Time, k *key) {
+	if k.ready {
+		return // it is looked at again when its turn comes
+	}
+	p.alarms.clear(&k.alarm)
+	if !k.waiting() {
+		p.rest(now, k)
+		return
+	}
+	switch held, at := k.hold(now); held {
+	case nothing:
+		k.ready = true
+		p.ready.PushBack(k)
+	case until:
+		p.alarms.set(&k.alarm, at, k)
+	case outage, inFlight: // Answer refreshes it
+	}
+}
+
+// rest lets go of a key with nothing to send, once nothing of it matters any more.
+func (p *Planner) rest(now time.Time, k *key) {
+	if k.log.inFlight > 0 || k.backingOff > 0 {
+		return
+	}
+	if idle := k.idleAt(); idle.After(now) {
+		p.alarms.set(&k.alarm, idle, k)
+		return
+	}
+	p.forget(k)
+}
+
+// park puts a parcel in line; what has expired of it ends here instead.
+func (p *Planner) park(now time.Time, w *parcel, at place) {
+	k := p.keys[w.job().Key]
+	if !w.dropExpired(now, p.die) {
+		if w.narrowing != nil {
+			p.narrow(now, k, w.narrowing)
+		}
+		return
+	}
+	k.lineFor(w.job()).put(w, at)
+	w.join()
+}
+
+// unpark takes a parcel out of its line, or out of its backoff.
+func (p *Planner) unpark(w *parcel) {
+	k := p.keys[w.job().Key]
+	if w.line != nil {
+		w.line.take(w)
+		k.turn(nil)
+	} else {
+		p.alarms.clear(&w.alarm)
+		k.backingOff--
+	}
+	w.leave()
+}
+
+// Stop ends the making of calls: from now on Next only says what ended.
+func (p *Planner) Stop() { p.cfg.MaxInFlight = 0 }
+
+// compose makes the key's next call: the parcel whose turn it is, and those
+// that may travel with it. Only whole parcels, and nothing waits to fill a call.
+func (p *Planner) compose(now time.Time, k *key) *Call {
+	lines := k.lines()
+	served := lines[0]
+	w := served.first()
+	c := &Call{Key: k.id, Lane: w.job().Lane, ConnectionString: w.job().ConnectionString, Platform: w.job().Platform, Started: now}
+	c.parcels = append(c.parcels, w)
+	room := xbl.MaxInvitedUsers - w.n
+	served.take(w)
+	if !w.alone(p.cfg.MaxAttempts) {
+		for _, l := range lines {
+			for _, mate := range l.fitting(w.share(), room, p.cfg.MaxAttempts) {
+				l.take(mate)
+				c.parcels = append(c.parcels, mate)
+				room -= mate.n
+			}
+		}
+	}
+	k.turn(served)
+	c.InvitedUsers = make([]queue.XUID, 0, xbl.MaxInvitedUsers-room)
+	for _, w := range c.parcels {
+		for _, s := range w.spans {
+			c.InvitedUsers = append(c.InvitedUsers, s.recipients()...)
+		}
+		w.leave()
+	}
+	if k.title.outage() {
+		k.title.probing, k.title.prober, c.probe = true, k, true
+	}
+	k.log.start()
+	p.inFlight++
+	return c
+}
+
+// die ends recipients as dead.
+func (p *Planner) die(s span, why queue.Dead) {
+	s.die(why)
+	p.progressed(s.job)
+}
+
+// progressed notes that something of a job ended.
+func (p *Planner) progressed(j *Job) {
+	if j.open == 0 {
+		p.ended(j)
+		return
+	}
+	if !j.progress {
+		j.progress = true
+		p.step.Progressed = append(p.step.Progressed, j)
+	}
+}
+
+func (p *Planner) ended(j *Job) {
+	p.jobs--
+	p.alarms.clear(&j.alarm)
+	p.step.Ended = append(p.step.Ended, j)
+}

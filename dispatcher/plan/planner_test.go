@@ -1,0 +1,210 @@
+package plan
+
+import (
+	"testing"
+	"time"
+
+	"github.com/stretchr/testify/assert"
+	"github.com/stretchr/testify/require"
+
+	"github.com/invitedhq/invited/queue"
+	"github.com/invitedhq/invited/xbl"
+)
+
+func TestAnIdleKeySendsAtOnce(t *testing.T) {
+	w := newWorld(t, Config{Limits: Limits{Windows: published}}, &service{offset: -1, windows: published})
+	var calls int
+	w.onCall = func(*Call) { calls++ }
+	j := interactive("ada", 3)
+	w.add(j)
+	assert.Equal(t, 1, calls, "nothing is waited for")
+	w.run(time.Second)
+	w.requireEndedOnce(j)
+	assert.Equal(t, 1, j.Attempts)
+	assert.Equal(t, 3, j.Sent)
+}
+
+func TestABacklogUsesTheQuotaToTheLastCall(t *testing.T) {
+	s := &service{offset: -1, windows: published}
+	w := newWorld(t, Config{Limits: Limits{Windows: published}}, s)
+	all := jobs(1000, func() *Job { return bulk("cup", "finals", 16) })
+	w.add(all...)
+	w.run(time.Hour)
+	// 50 calls in each 300 s, and 50 more at the beginning of the last window.
+	assert.GreaterOrEqual(t, s.calls, 588, "at least 98 %% of the 600 calls that an hour allows")
+	assert.Zero(t, s.refused, "no call is refused")
+}
+
+func TestARefusedTimeToWaitIsKeptToTheSecondByTheWholeKeyAndByNoOther(t *testing.T) {
+	s := &service{offset: -1}
+	w := newWorld(t, Config{}, s)
+	var blockedAt time.Time
+	s.faulty = func(c *Call) *xbl.Error {
+		if c.Key.Sender == "ada" && blockedAt.IsZero() {
+			blockedAt = w.now
+			return &xbl.Error{Kind: xbl.Throttled, Status: 429, Written: true, RetryAfter: 40 * time.Second}
+		}
+		return nil
+	}
+	var sentAt []time.Time
+	w.onCall = func(c *Call) {
+		if c.Key.Sender == "ada" {
+			sentAt = append(sentAt, w.now)
+		}
+	}
+	j := interactive("ada", 1)
+	w.add(j)
+	w.run(time.Second)
+	other, late := interactive("bob", 1), interactive("ada", 16)
+	w.add(other, late)
+	w.run(30 * time.Second)
+	assert.Equal(t, 1, w.ended[other], "another key goes on")
+	assert.Zero(t, w.ended[late], "the first attempt of a later job waits too")
+	w.run(time.Minute)
+	w.requireEndedOnce(j, late)
+	assert.Equal(t, 1, j.Attempts, "a throttle spends no attempt")
+	require.Len(t, sentAt, 3)
+	assert.Equal(t, 40*time.Second+20*time.Millisecond, sentAt[1].Sub(blockedAt), "exactly as long as it was told, from the answer on")
+	assert.Equal(t, 20*time.Millisecond, sentAt[2].Sub(sentAt[1]), "one probe before all others go")
+	assert.Zero(t, s.inBlock)
+}
+
+func TestABlockIsNeverShortened(t *testing.T) {
+	k := &key{}
+	now := time.Unix(0, 0)
+	assert.Equal(t, 60*time.Second, k.block(now, now.Add(60*time.Second)))
+	assert.Zero(t, k.block(now, now.Add(10*time.Second)))
+	assert.Equal(t, now.Add(60*time.Second), k.blocked)
+	assert.Equal(t, 5*time.Second, k.block(now, now.Add(65*time.Second)), "only what it adds counts as time spent blocked")
+}
+
+func TestJobsThatMayShareACallDo(t *testing.T) {
+	s := &service{offset: -1, windows: published}
+	w := newWorld(t, Config{Limits: Limits{Windows: published}}, s)
+	var calls []*Call
+	w.onCall = func(c *Call) { calls = append(calls, c) }
+	party := func(connection string) func() *Job {
+		return func() *Job {
+			j := interactive("ada", 3)
+			j.ConnectionString = connection
+			return j
+		}
+	}
+	w.add(interactive("ada", 1), interactive("ada", 1), interactive("ada", 1), interactive("ada", 1), interactive("ada", 1), interactive("ada", 1), interactive("ada", 1))
+	w.run(14 * time.Second) // 1 call at least; all of the burst may be gone
+	calls = nil
+	w.add(append(jobs(40, party("a")), jobs(40, party("b"))...)...)
+	w.run(time.Hour)
+	for _, c := range calls {
+		for _, j := range c.Jobs() {
+			require.Equal(t, c.ConnectionString, j.ConnectionString, "only jobs of the same connectionString share a call")
+		}
+	}
+	assert.LessOrEqual(t, len(calls), 2*8, "40 jobs of 3 fit into 8 calls, whole")
+}
+
+func TestAJobOfMoreThanACallIsSentInSeveralAndEndsOnce(t *testing.T) {
+	s := &service{offset: -1, windows: published}
+	w := newWorld(t, Config{Limits: Limits{Windows: published}}, s)
+	j := interactive("ada", 100)
+	w.add(j)
+	w.run(time.Minute)
+	w.requireEndedOnce(j)
+	assert.Equal(t, 7, s.calls, "100 recipients are 7 calls")
+}
+
+func TestWhatEndedBeforeIsNotSentAgain(t *testing.T) {
+	s := &service{offset: -1}
+	w := newWorld(t, Config{}, s)
+	j := interactive("ada", 40)
+	j.Ended = make([]bool, 40)
+	for i := range 30 {
+		j.Ended[i] = i%2 == 0
+	}
+	j.Sent = 15
+	w.add(j)
+	w.run(time.Second)
+	w.requireEndedOnce(j)
+	assert.Equal(t, 2, s.calls, "25 recipients are left: 2 calls")
+	for i, u := range j.Recipients {
+		want := 1
+		if i < 30 && i%2 == 0 {
+			want = 0
+		}
+		assert.Equalf(t, want, s.sent[u], "recipient %d", i)
+	}
+}
+
+func TestInteractiveGoesFirstAndCampaignsTakeTurns(t *testing.T) {
+	one := []Window{{1, time.Second}}
+	w := newWorld(t, Config{Limits: Limits{Windows: one}}, &service{offset: -1, windows: one})
+	var order []string
+	w.onCall = func(c *Call) { order = append(order, c.Jobs()[0].Ref.(string)) }
+	w.add(jobs(3, func() *Job { return bulk("cup", "a", 16) })...)
+	w.add(jobs(3, func() *Job { return bulk("cup", "b", 16) })...)
+	w.add(jobs(2, func() *Job { return interactive("cup", 16) })...)
+	w.run(time.Minute)
+	assert.Equal(t, []string{"a", "interactive", "interactive", "a", "b", "a", "b", "b"}, order,
+		"the first went at once; then the interactive jobs, then the campaigns in turn")
+}
+
+func TestNoMoreCallsAtOnceThanAllowed(t *testing.T) {
+	slow := func() (time.Duration, time.Duration) { return time.Second, time.Second }
+	w := newWorld(t, Config{Limits: Limits{MaxInFlight: 3}, MaxInFlight: 5}, &service{offset: -1, latency: slow})
+	perKey, most := map[Key]int{}, 0
+	w.onCall = func(c *Call) { perKey[c.Key]++; most = max(most, w.planner.InFlight()) }
+	for _, sender := range []string{"ada", "bob", "cyd"} {
+		w.add(jobs(10, func() *Job { return interactive(sender, 16) })...)
+	}
+	assert.Equal(t, 5, most, "the worker's limit")
+	assert.Equal(t, 3, perKey[Key{"ada", 730}], "the key's limit")
+	assert.Equal(t, 2, perKey[Key{"bob", 730}])
+	w.run(time.Minute)
+	assert.Equal(t, 5, most)
+	assert.Len(t, w.ended, 30)
+}
+
+func TestAnExpiredJobCostsNoCall(t *testing.T) {
+	s := &service{offset: -1}
+	w := newWorld(t, Config{}, s)
+	j := interactive("ada", 2)
+	j.ExpiresAt = w.now
+	w.add(j)
+	w.requireEndedOnce(j)
+	assert.Equal(t, queue.Expired, j.Dead[0].Reason)
+	assert.Zero(t, s.calls)
+}
+
+func TestAJobThatWaitsEndsWhenItExpires(t *testing.T) {
+	one := []Window{{1, time.Minute}}
+	s := &service{offset: -1, windows: one}
+	w := newWorld(t, Config{Limits: Limits{Windows: one}}, s)
+	first, late, lasting := interactive("ada", 16), interactive("ada", 40), interactive("ada", 16)
+	late.ExpiresAt = w.now.Add(30 * time.Second)
+	w.add(first, late, lasting)
+	w.run(30 * time.Second)
+	assert.Equal(t, 1, w.ended[late], "at the time, not when the quota opens")
+	w.run(time.Hour)
+	w.requireEndedOnce(first, late, lasting)
+	assert.Equal(t, 2, s.calls)
+	w.requireForgotten()
+}
+
+func TestStopMakesNoMoreCalls(t *testing.T) {
+	w := newWorld(t, Config{}, &service{offset: -1})
+	w.planner.Stop()
+	var calls int
+	w.onCall = func(*Call) { calls++ }
+	w.add(interactive("ada", 1))
+	w.run(time.Minute)
+	assert.Zero(t, calls)
+}
+
+func TestIdleKeysAreForgotten(t *testing.T) {
+	w := newWorld(t, Config{Limits: Limits{Windows: published}}, &service{offset: -1, windows: published})
+	w.add(interactive("ada", 1), bulk("bob", "cup", 20))
+	w.run(time.Minute)
+	assert.Len(t, w.planner.keys, 2, "while their calls still occupy a window they are remembered")
+	w.run(10 * time.Minute)
+	w.requireForgotten()
+}

@@ -1,0 +1,82 @@
+package plan
+
+import (
+	"slices"
+	"time"
+)
+
+// callLog is the sliding log of one key's calls. A call occupies every window
+// from the moment it is sent until Per after its answer: the service counted
+// it at some unknown moment in between, in a window of unknown alignment, so
+// nothing shorter is safe. A token bucket would not do: one of size b lets
+// b + r·t calls through in a time t.
+type callLog struct {
+	windows  []Window
+	inFlight int
+	ends     []time.Time // answered calls that still occupy a window, oldest first
+}
+
+// free reports whether one more call may be sent now. If not, it says from
+// when; a zero time means that only the answer to a call in flight can tell.
+func (l *callLog) free(now time.Time) (bool, time.Time) {
+	var at time.Time
+	for _, w := range l.windows {
+		room := w.Max - 1 - l.inFlight // how many answered calls may still occupy w
+		if room < 0 {
+			return false, time.Time{}
+		}
+		occupying := len(l.ends) - l.firstAfter(now.Add(-w.Per))
+		if occupying <= room {
+			continue
+		}
+		if open := l.ends[len(l.ends)-room-1].Add(w.Per); open.After(at) {
+			at = open
+		}
+	}
+	return at.IsZero(), at
+}
+
+func (l *callLog) start() { l.inFlight++ }
+
+// answered ends a call. One that never reached the service counts nowhere.
+func (l *callLog) answered(now time.Time, reached bool) {
+	l.inFlight--
+	l.prune(now)
+	if reached && len(l.windows) > 0 {
+		l.ends = append(l.ends, now)
+	}
+}
+
+// emptyAt is when the last answered call leaves its last window.
+func (l *callLog) emptyAt() time.Time {
+	if len(l.ends) == 0 {
+		return time.Time{}
+	}
+	return l.ends[len(l.ends)-1].Add(l.longest())
+}
+
+func (l *callLog) prune(now time.Time) {
+	if n := l.firstAfter(now.Add(-l.longest())); n > 0 {
+		l.ends = slices.Delete(l.ends, 0, n)
+	}
+}
+
+func (l *callLog) longest() time.Duration {
+	var d time.Duration
+	for _, w := range l.windows {
+		d = max(d, w.Per)
+	}
+	return d
+}
+
+// firstAfter is the index of the first end after t: a call whose answer came
+// exactly Per ago no longer occupies its window.
+func (l *callLog) firstAfter(t time.Time) int {
+	i, _ := slices.BinarySearchFunc(l.ends, t, func(end, t time.Time) int {
+		if end.After(t) {
+			return 1
+		}
+		return -1
+	})
+	return i
+}

@@ -1,0 +1,86 @@
+package plan
+
+import (
+	"time"
+
+	"github.com/cenkalti/backoff/v4"
+
+	"github.com/invitedhq/invited/xbl"
+)
+
+// title is what all keys of a title have in common: whether the API answers
+// for it at all. While it does not, that is nobody's failure: one call at a
+// time asks whether the outage is over, and all else waits.
+type title struct {
+	id   uint32
+	keys map[*key]struct{}
+
+	through time.Time // when a call last got an answer that was no transient failure
+	failing int       // transient failures since then
+
+	openAt   time.Time // when the next probe may go; zero: no outage
+	openedAt time.Time // when the last outage was noticed
+	probing  bool
+	prober   *key // the key of the last probe
+	pause    backoff.BackOff
+
+	refused   share // the request last refused as a whole, and when
+	refusedAt time.Time
+}
+
+const (
+	// outageAfter transient failures in a row, with no other answer in
+	// between, are an outage of the title.
+	outageAfter = 3
+	// refusedFor is how long a request that was refused as a whole is taken
+	// to be refused still, so that less is spent on finding it out again.
+	refusedFor = 5 * time.Minute
+)
+
+func (t *title) outage() bool { return !t.openAt.IsZero() }
+
+// probeAt is when a key may ask whether the outage is over. The key that asked
+// last lets the others go first: its job may be what fails.
+func (t *title) probeAt(k *key) time.Time {
+	if t.prober == k {
+		return t.openAt.Add(time.Millisecond)
+	}
+	return t.openAt
+}
+
+func transient(err *xbl.Error) bool {
+	return err != nil && (err.Kind == xbl.Transient || err.Kind == xbl.Ambiguous)
+}
+
+// answered takes note of an answer and reports whether keys that were held
+// back by an outage may go on.
+func (t *title) answered(now time.Time, c *Call, err *xbl.Error, probe func() backoff.BackOff) (wake bool) {
+	if c.probe {
+		t.probing = false
+	}
+	switch {
+	case transient(err):
+		t.failing++
+		if t.failing < outageAfter {
+			return false
+		}
+		if !t.outage() {
+			t.pause, t.openedAt = probe(), now
+		} else if !c.probe {
+			return false // a call from before the outage was noticed
+		}
+		t.openAt = now.Add(t.pause.NextBackOff())
+		return true
+	case err != nil && (!err.Written || err.Status == 503):
+		// No word of the API's own: a missing token, or a gateway that throttles.
+		return c.probe
+	}
+	t.through, t.failing = now, 0
+	wake = t.outage()
+	t.openAt, t.pause, t.prober = time.Time{}, nil, nil
+	return wake
+}
+
+func (t *title) justRefused(now time.Time, s share) bool {
+	return t.refused == s && !t.refusedAt.IsZero() && now.Sub(t.refusedAt) < refusedFor
+}
