@@ -1,0 +1,184 @@
+package main
+
+import (
+	"context"
+	"fmt"
+	"strconv"
+	"strings"
+	"text/tabwriter"
+	"time"
+
+	"github.com/spf13/cobra"
+
+	"github.com/invitedhq/invited/cmd/internal/cli"
+	"github.com/invitedhq/invited/queue"
+)
+
+func newDeadCommand(t *tool) *cobra.Command {
+	cmd := &cobra.Command{
+		Use:   "dead",
+		Short: "Look at dead letters: jobs, or what is left of them, that can't be sent",
+		Args:  cli.NoArgs,
+		RunE:  func(cmd *cobra.Command, _ []string) error { return cmd.Help() },
+	}
+	cmd.AddCommand(newDeadListCommand(t))
+	return cmd
+}
+
+// deadFilter is the flags that select dead letters.
+type deadFilter struct {
+	title    string
+	reason   string
+	campaign string
+	since    string
+	all      bool
+}
+
+func (f *deadFilter) register(cmd *cobra.Command) {
+	flags := cmd.Flags()
+	flags.SortFlags = false
+	flags.StringVar(&f.title, "title", "", "of this title ID; 0: where no title could be read")
+	flags.StringVar(&f.reason, "reason", "", "of this reason: "+reasonNames())
+	flags.StringVar(&f.campaign, "campaign", "", "of this campaign")
+	flags.StringVar(&f.since, "since", "", "not older than this: 90m, or 2026-11-22T08:00:00Z")
+	flags.BoolVar(&f.all, "all", false, "all of them")
+	_ = cmd.RegisterFlagCompletionFunc("reason", // it fails only for a flag that does not exist
+		cobra.FixedCompletions(strings.Split(reasonNames(), ", "), cobra.ShellCompDirectiveNoFileComp))
+}
+
+func reasonNames() string {
+	var names []string
+	for _, r := range queue.Reasons() {
+		names = append(names, string(r))
+	}
+	return strings.Join(names, ", ")
+}
+
+// filter refuses an empty selection: all letters must be meant, not come of a
+// variable that was empty in a script.
+func (f *deadFilter) filter(now time.Time) (queue.Filter, error) {
+	var q queue.Filter
+	if *f == (deadFilter{}) {
+		return q, cli.Usagef("which dead letters? Select with --title, --reason, --campaign or --since, or say --all")
+	}
+	if f.title != "" {
+		id, err := strconv.ParseUint(f.title, 10, 32)
+		if err != nil {
+			return q, cli.Usagef("--title: %s is no title ID, a decimal number up to 4294967295", strconv.Quote(f.title))
+		}
+		title := uint32(id)
+		q.TitleID = &title
+	}
+	if f.reason != "" {
+		if q.Reason = queue.Reason(f.reason); !q.Reason.Known() {
+			return q, cli.Usagef("--reason: %s is none of %s", strconv.Quote(f.reason), reasonNames())
+		}
+	}
+	q.Campaign = f.campaign
+	if f.since != "" {
+		since, err := parseSince(f.since, now)
+		if err != nil {
+			return q, err
+		}
+		q.Since = since
+	}
+	return q, nil
+}
+
+func parseSince(s string, now time.Time) (time.Time, error) {
+	if d, err := time.ParseDuration(s); err == nil && d >= 0 {
+		return now.Add(-d), nil
+	}
+	if at, err := time.Parse(time.RFC3339, s); err == nil {
+		return at, nil
+	}
+	return time.Time{}, cli.Usagef("--since: %s is neither a duration such as 90m nor a time such as 2026-11-22T08:00:00Z",
+		strconv.Quote(s))
+}
+
+func newDeadListCommand(t *tool) *cobra.Command {
+	var f deadFilter
+	cmd := &cobra.Command{
+		Use:   "ls",
+		Short: "List dead letters, oldest first",
+		Example: `  invitectl dead ls --reason rejected --since 24h
+  invitectl dead ls --all --json`,
+		Args: cli.NoArgs,
+		RunE: func(cmd *cobra.Command, _ []string) error {
+			q, err := f.filter(time.Now())
+			if err != nil {
+				return err
+			}
+			return t.listDead(cmd.Context(), q)
+		},
+	}
+	f.register(cmd)
+	return cmd
+}
+
+// deadItem is a dead letter as --json prints it. XUIDs are in its body, which
+// is not printed here.
+type deadItem struct {
+	Sequence    uint64    `json:"sequence"`
+	TitleID     uint32    `json:"titleId"`
+	Sender      string    `json:"sender"`
+	Campaign    string    `json:"campaign"`
+	JobID       string    `json:"jobId"`
+	Reason      string    `json:"reason"`
+	Recipients  int       `json:"recipients"` // 0 where the body is no job
+	Detail      string    `json:"detail"`
+	Status      int       `json:"status"`
+	ErrorCode   string    `json:"errorCode"`
+	Attempts    int       `json:"attempts"`
+	Subject     string    `json:"subject"`
+	PublishedAt time.Time `json:"publishedAt"`
+	DeadAt      time.Time `json:"deadAt"`
+}
+
+func itemOf(l queue.DeadLetter) deadItem {
+	i := deadItem{
+		Sequence: l.Sequence, TitleID: l.Address.TitleID, Sender: l.Address.Sender, Campaign: l.Address.Campaign,
+		JobID: l.JobID, Reason: string(l.Reason), Detail: l.Detail, Status: l.Status, ErrorCode: l.ErrorCode,
+		Attempts: l.Attempts, Subject: l.Subject, PublishedAt: l.PublishedAt, DeadAt: l.DeadAt,
+	}
+	if j, err := queue.DecodeJob(l.Body); err == nil {
+		i.Recipients = len(j.InvitedUsers)
+	}
+	return i
+}
+
+func (t *tool) listDead(ctx context.Context, f queue.Filter) error {
+	conn, err := t.connect()
+	if err != nil {
+		return err
+	}
+	defer conn.Close()
+	reader, err := queue.NewReader(conn)
+	if err != nil {
+		return err
+	}
+	table := tabwriter.NewWriter(t.out, 0, 0, 2, ' ', 0)
+	n := 0
+	for letter, err := range reader.DeadLetters(ctx, f) {
+		if err != nil {
+			_ = table.Flush()
+			return err
+		}
+		i := itemOf(letter)
+		if t.json {
+			if err := t.printJSON(i); err != nil {
+				return err
+			}
+			continue
+		}
+		if n++; n == 1 {
+			fmt.Fprintln(table, "DEAD AT\tTITLE\tSENDER\tREASON\tRECIPIENTS\tJOB\tDETAIL")
+		}
+		fmt.Fprintf(table, "%s\t%d\t%s\t%s\t%d\t%s\t%s\n", i.DeadAt.UTC().Format(time.DateTime), i.TitleID, i.Sender, i.Reason,
+			i.Recipients, cli.Printable(i.JobID), cli.Printable(i.Detail))
+	}
+	if n == 0 && !t.json {
+		fmt.Fprintln(t.errOut, "no such dead letters")
+	}
+	return table.Flush()
+}

@@ -1,0 +1,206 @@
+package main
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"strconv"
+	"strings"
+	"time"
+
+	"github.com/go-json-experiment/json"
+	"github.com/spf13/cobra"
+
+	"github.com/invitedhq/invited/cmd/internal/cli"
+	"github.com/invitedhq/invited/queue"
+)
+
+// sendFlags are the flags of send as they were typed.
+type sendFlags struct {
+	title      string
+	sender     string
+	to         []string
+	connection string
+	platform   string
+	ttl        time.Duration
+	id         string
+	wait       bool
+}
+
+func newSendCommand(t *tool) *cobra.Command {
+	var f sendFlags
+	cmd := &cobra.Command{
+		Use:   "send --title T --to X,X…",
+		Short: "Publish one interactive job",
+		Example: `  invitectl send --title 1739947436 --to 2533274790395904,2533274790395905
+  invitectl send --title 1739947436 --sender lobby-1 --to 2533274790395904 --connection 'lobby=42' --ttl 30s --wait`,
+		Args: cli.NoArgs,
+		RunE: func(cmd *cobra.Command, _ []string) error {
+			address, job, err := f.job(time.Now())
+			if err != nil {
+				return err
+			}
+			return t.send(cmd.Context(), address, job, f.wait)
+		},
+	}
+	flags := cmd.Flags()
+	flags.SortFlags = false
+	flags.StringVar(&f.title, "title", "", "title ID, decimal (required)")
+	flags.StringVar(&f.sender, "sender", "default", "whose token is used: a credential's name, or in server mode the inviting user's XUID")
+	flags.StringSliceVar(&f.to, "to", nil, "XUIDs to invite, decimal, with commas between them (required)")
+	flags.StringVar(&f.connection, "connection", "", "connectionString for the invited players' game")
+	flags.StringVar(&f.platform, "platform", "", "one of "+strings.Join(queue.Platforms(), ", ")+"; default any")
+	flags.DurationVar(&f.ttl, "ttl", 0, "never send it later than this, such as 30s; default is the worker's dispatch.interactive_ttl")
+	flags.StringVar(&f.id, "id", "", "what results and dead letters call the job; default <stream>:<sequence>")
+	flags.BoolVar(&f.wait, "wait", false, "wait until the job ended and print how; status 1 unless all were sent")
+	return cmd
+}
+
+// job checks the flags: what is wrong is told before anything is published.
+func (f *sendFlags) job(now time.Time) (queue.Address, queue.Job, error) {
+	var a queue.Address
+	var j queue.Job
+	if f.title == "" {
+		return a, j, cli.Usagef("--title is missing")
+	}
+	if len(f.to) == 0 {
+		return a, j, cli.Usagef("--to is missing: name the XUIDs to invite")
+	}
+	title, err := strconv.ParseUint(f.title, 10, 32)
+	if err != nil {
+		return a, j, cli.Usagef("--title: %s is no title ID, a decimal number up to 4294967295", strconv.Quote(f.title))
+	}
+	a = queue.Address{TitleID: uint32(title), Sender: f.sender}
+	if err := a.Validate(); err != nil {
+		return a, j, cli.Usagef("%w", err)
+	}
+	j = queue.Job{ConnectionString: f.connection, Platform: f.platform, ID: f.id}
+	for _, text := range f.to {
+		x, err := queue.ParseXUID(strings.TrimSpace(text))
+		if err != nil {
+			return a, j, cli.Usagef("--to: %w", err)
+		}
+		j.InvitedUsers = append(j.InvitedUsers, x)
+	}
+	switch {
+	case f.ttl < 0:
+		return a, j, cli.Usagef("--ttl: %v is in the past", f.ttl)
+	case f.ttl > 0:
+		j.ExpiresAt = now.Add(f.ttl).UTC()
+	}
+	if err := j.Validate(); err != nil {
+		return a, j, cli.Usagef("%w", err)
+	}
+	return a, j, nil
+}
+
+func (t *tool) send(ctx context.Context, a queue.Address, j queue.Job, wait bool) error {
+	conn, err := t.connect()
+	if err != nil {
+		return err
+	}
+	defer conn.Close()
+	var results *queue.Watch
+	if wait { // before the job is published: its result may come at once
+		reader, err := queue.NewReader(conn)
+		if err != nil {
+			return err
+		}
+		if results, err = reader.WatchResults(ctx, a); err != nil {
+			return err
+		}
+		defer results.Stop()
+	}
+	publisher, err := queue.NewPublisher(conn)
+	if err != nil {
+		return err
+	}
+	receipt, err := publisher.Publish(ctx, a, j)
+	if err != nil {
+		return err
+	}
+	if !wait {
+		return t.printReceipt(receipt, j)
+	}
+	r, err := t.awaitResult(ctx, results, receipt)
+	if err != nil {
+		return err
+	}
+	return t.printResult(r)
+}
+
+// patience is how long send --wait waits before it says what it waits for.
+const patience = 10 * time.Second
+
+func (t *tool) awaitResult(ctx context.Context, results *queue.Watch, receipt queue.Receipt) (queue.Result, error) {
+	hint := time.AfterFunc(patience, func() {
+		fmt.Fprintln(t.errOut,
+			"invitectl: no result yet; the job waits for its quota, its token, or for a worker. Ctrl-C leaves it queued.")
+	})
+	defer hint.Stop()
+	for {
+		r, err := results.Next(ctx)
+		if err != nil {
+			if errors.Is(err, context.Canceled) {
+				return r, fmt.Errorf("stopped waiting; the job stays queued as %s", messageOf(receipt))
+			}
+			return r, err
+		}
+		if r.Job == messageOf(receipt) {
+			return r, nil
+		}
+	}
+}
+
+// messageOf names a stored job as results do, and as its id if it has none of its own.
+func messageOf(r queue.Receipt) string { return fmt.Sprintf("%s:%d", r.Stream, r.Sequence) }
+
+func (t *tool) printReceipt(r queue.Receipt, j queue.Job) error {
+	id := j.ID
+	if id == "" {
+		id = messageOf(r)
+	}
+	if t.json {
+		return t.printJSON(struct {
+			ID       string `json:"id"`
+			Stream   string `json:"stream"`
+			Sequence uint64 `json:"sequence"`
+		}{id, r.Stream, r.Sequence})
+	}
+	_, err := fmt.Fprintf(t.out, "queued as %s\n", id)
+	return err
+}
+
+// printResult fails silently when not all were sent: the result says it.
+func (t *tool) printResult(r queue.Result) error {
+	var err error
+	if t.json {
+		err = t.printJSON(r)
+	} else {
+		text := fmt.Sprintf("%s: %d sent", cli.Printable(r.ID), r.Sent)
+		if r.Dead > 0 {
+			text += fmt.Sprintf(", %d dead", r.Dead)
+		}
+		if r.Reason != "" {
+			text += " (" + string(r.Reason) + ")"
+		}
+		text += fmt.Sprintf(", %s after %d calls", r.EndedAt.Sub(r.PublishedAt).Round(time.Millisecond), r.Attempts)
+		if r.MaybeDuplicate {
+			text += "; some may have been sent twice"
+		}
+		_, err = fmt.Fprintln(t.out, text)
+	}
+	if err == nil && r.Reason != "" {
+		return cli.ErrSilent
+	}
+	return err
+}
+
+// printJSON prints one item as one line.
+func (t *tool) printJSON(v any) error {
+	if err := json.MarshalWrite(t.out, v, json.Deterministic(true)); err != nil {
+		return err
+	}
+	_, err := fmt.Fprintln(t.out)
+	return err
+}

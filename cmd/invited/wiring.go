@@ -1,0 +1,93 @@
+package main
+
+import (
+	"fmt"
+	"log/slog"
+
+	"github.com/invitedhq/invited/configs"
+	"github.com/invitedhq/invited/dispatcher"
+	"github.com/invitedhq/invited/dispatcher/plan"
+	"github.com/invitedhq/invited/queue"
+	"github.com/invitedhq/invited/queue/embedded"
+	"github.com/invitedhq/invited/xbl"
+)
+
+// This file is where the configuration meets the packages: each of them has
+// options of its own, and none of them knows configs.
+
+func embeddedOptions(c configs.Embedded, log *slog.Logger) embedded.Options {
+	return embedded.Options{Listen: c.Listen, DataDir: c.DataDir, Sync: embedded.Sync(c.Sync), Logger: log}
+}
+
+func connectOptions(c configs.NATS, log *slog.Logger) queue.ConnectOptions {
+	return queue.ConnectOptions{
+		URL: c.URL.Reveal(), CredentialsFile: c.CredentialsFile,
+		CAFile: c.TLS.CAFile, CertFile: c.TLS.CertFile, KeyFile: c.TLS.KeyFile,
+		Name: "invited", RetryOnFailedConnect: true, Logger: log,
+	}
+}
+
+func queueOptions(c configs.NATS, log *slog.Logger) queue.Options {
+	return queue.Options{Replicas: c.Replicas, Partitions: c.Partitions, Logger: log}
+}
+
+func clientOptions(c configs.Config) (xbl.Options, error) {
+	audience, err := xbl.ParseAudience(string(c.XBL.Audience))
+	if err != nil {
+		return xbl.Options{}, err
+	}
+	tokens, err := tokenSource(c.Tokens)
+	if err != nil {
+		return xbl.Options{}, err
+	}
+	return xbl.Options{
+		BaseURL: c.XBL.BaseURL, Audience: audience, Timeout: c.XBL.Timeout, MaxRetryAfter: c.XBL.MaxRetryAfter,
+		Tokens: tokens, MaxInFlight: c.Dispatch.MaxInFlight,
+	}, nil
+}
+
+func tokenSource(c configs.Tokens) (xbl.TokenSource, error) {
+	switch c.Source {
+	case configs.TokensStatic:
+		return xbl.Static(c.Static.Authorization.Reveal()), nil
+	case configs.TokensFile:
+		return xbl.File(c.File.Dir), nil
+	case configs.TokensHTTP, configs.TokensS2S:
+	}
+	return nil, fmt.Errorf("tokens.source: %s is not available in this version", c.Source)
+}
+
+func dispatcherConfig(c configs.Config, lease queue.Options, log *slog.Logger) dispatcher.Config {
+	return dispatcher.Config{
+		Plan: plan.Config{
+			Limits:              limits(c.Quota.Windows, c.Quota.MaxInFlight),
+			Titles:              titleLimits(c.Quota),
+			MaxInFlight:         c.Dispatch.MaxInFlight,
+			MaxAttempts:         c.Dispatch.Retry.MaxAttempts,
+			DeadLetterAmbiguous: c.XBL.OnAmbiguous == configs.AmbiguousDeadLetter,
+			Retry:               dispatcher.Retries(c.Dispatch.Retry.Initial, c.Dispatch.Retry.Max),
+			Probe:               dispatcher.Probes(),
+		},
+		InteractiveTTL: c.Dispatch.InteractiveTTL,
+		ServerAudience: c.XBL.Audience == configs.AudienceServer,
+		Lease:          lease.AckWait,
+		Grace:          c.Dispatch.ShutdownGrace,
+		Logger:         log,
+	}
+}
+
+func titleLimits(q configs.Quota) map[uint32]plan.Limits {
+	all := make(map[uint32]plan.Limits, len(q.Titles))
+	for id := range q.Titles {
+		all[id] = limits(q.For(id))
+	}
+	return all
+}
+
+func limits(windows []configs.Window, maxInFlight int) plan.Limits {
+	l := plan.Limits{MaxInFlight: maxInFlight}
+	for _, w := range windows {
+		l.Windows = append(l.Windows, plan.Window{Max: w.Max, Per: w.Per})
+	}
+	return l
+}

@@ -1,0 +1,193 @@
+package main
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"log/slog"
+	"net"
+	"sync/atomic"
+	"time"
+
+	"github.com/cenkalti/backoff/v4"
+	"github.com/nats-io/nats.go"
+	"github.com/prometheus/client_golang/prometheus"
+	"github.com/prometheus/client_golang/prometheus/collectors"
+
+	"github.com/invitedhq/invited/configs"
+	"github.com/invitedhq/invited/dispatcher"
+	"github.com/invitedhq/invited/metrics"
+	"github.com/invitedhq/invited/queue"
+	"github.com/invitedhq/invited/queue/embedded"
+	"github.com/invitedhq/invited/xbl"
+)
+
+// worker is one invited: everything it is made of, begun in order and ended in
+// the reverse. The admin server is the first to come and the last to go, so
+// that a health check is answered all the time.
+type worker struct {
+	cfg      configs.Config
+	log      *slog.Logger
+	registry *prometheus.Registry
+	metrics  *metrics.Metrics
+
+	started chan struct{}               // closed once it takes jobs
+	state   atomic.Pointer[workerState] // nil until it takes jobs, and again once it stops
+
+	// Set when started:
+	adminAddress string
+	natsURL      string // of the embedded server, else empty
+	conn         *nats.Conn
+}
+
+// workerState is what the health checks ask.
+type workerState struct {
+	dispatcher *dispatcher.Dispatcher
+	queue      *queue.Queue
+}
+
+// lease is how long JetStream waits before it gives a job of a worker that is
+// gone to another one.
+const lease = 30 * time.Second
+
+func newWorker(cfg configs.Config, log *slog.Logger) *worker {
+	registry := prometheus.NewRegistry()
+	registry.MustRegister(collectors.NewGoCollector(), collectors.NewProcessCollector(collectors.ProcessCollectorOpts{}))
+	return &worker{
+		cfg: cfg, log: log, registry: registry,
+		metrics: metrics.New(registry, metrics.Build(buildOf())),
+		started: make(chan struct{}),
+	}
+}
+
+// run works until ctx ends, and then stops in order.
+func (w *worker) run(ctx context.Context) (err error) {
+	options, err := clientOptions(w.cfg)
+	if err != nil {
+		return err
+	}
+	client, err := xbl.NewClient(options)
+	if err != nil {
+		return err
+	}
+	defer client.CloseIdleConnections()
+
+	admin, err := serveAdmin(ctx, w.cfg.Admin.Listen, metrics.Handler(w.registry, w.alive, w.ready), w.log)
+	if err != nil {
+		return err
+	}
+	defer admin.stop(context.WithoutCancel(ctx))
+	w.adminAddress = admin.address
+
+	conn, disconnect, err := w.connect()
+	if err != nil {
+		return err
+	}
+	defer disconnect()
+	w.conn = conn
+
+	qo := queueOptions(w.cfg.NATS, w.log)
+	qo.AckWait = lease
+	q, err := openQueue(ctx, conn, qo, w.log)
+	if err != nil {
+		if ctx.Err() != nil {
+			return nil // told to stop while it waited for NATS
+		}
+		return err
+	}
+	defer q.Close()
+	return w.work(ctx, q, dispatcher.New(dispatcherConfig(w.cfg, qo, w.log), client, q, w.metrics))
+}
+
+// work takes jobs until ctx ends, or until the queue can't be consumed any more.
+func (w *worker) work(ctx context.Context, q *queue.Queue, d *dispatcher.Dispatcher) error {
+	metrics.Watch(w.registry, d, q)
+	ctx, stop := context.WithCancel(ctx)
+	defer stop()
+	consumed := make(chan error, 1)
+	go func() {
+		defer stop()
+		consumed <- q.Consume(ctx, d.Deliver)
+	}()
+	context.AfterFunc(ctx, func() { w.state.Store(nil) })
+	w.state.Store(&workerState{d, q})
+	close(w.started)
+	w.log.Info("working", "nats", w.natsURL, "admin", "http://"+w.adminAddress, "api", w.cfg.XBL.BaseURL)
+
+	err := d.Run(ctx)
+	w.log.Info("stopped")
+	return errors.Join(err, <-consumed)
+}
+
+// connect reaches the configured NATS, or starts the embedded one.
+func (w *worker) connect() (*nats.Conn, func(), error) {
+	if !w.cfg.NATS.URL.IsZero() {
+		conn, err := queue.Connect(connectOptions(w.cfg.NATS, w.log))
+		if err != nil {
+			return nil, nil, err
+		}
+		return conn, conn.Close, nil
+	}
+	server, err := embedded.Start(embeddedOptions(w.cfg.NATS.Embedded, w.log))
+	if err != nil {
+		return nil, nil, err
+	}
+	conn, err := server.Conn(nats.Name("invited"))
+	if err != nil {
+		server.Shutdown()
+		return nil, nil, err
+	}
+	w.natsURL = server.ClientURL()
+	return conn, func() { conn.Close(); server.Shutdown() }, nil
+}
+
+// openQueue waits for NATS as long as ctx allows. Streams that are not as they
+// must be are a mistake that waiting does not mend.
+func openQueue(ctx context.Context, conn *nats.Conn, o queue.Options, log *slog.Logger) (*queue.Queue, error) {
+	wait := backoff.NewExponentialBackOff(backoff.WithMaxInterval(5*time.Second), backoff.WithMaxElapsedTime(0))
+	return backoff.RetryNotifyWithData(func() (*queue.Queue, error) {
+		q, err := queue.Open(ctx, conn, o)
+		if _, wrong := errors.AsType[*queue.TopologyError](err); wrong {
+			return nil, backoff.Permanent(err)
+		}
+		return q, err
+	}, backoff.WithContext(wait, ctx), func(err error, next time.Duration) {
+		log.Warn("the streams can't be opened yet", "error", err, "again_in", next.Round(time.Millisecond))
+	})
+}
+
+var errNotReady = errors.New("not taking jobs: starting, or stopping")
+
+// alive says whether the worker's loop still turns.
+func (w *worker) alive(ctx context.Context) error {
+	s := w.state.Load()
+	if s == nil {
+		return nil // waiting for NATS, or stopping, is no reason to be killed
+	}
+	_, err := s.dispatcher.Snapshot(ctx)
+	if w.state.Load() != s {
+		return nil // it stopped meanwhile
+	}
+	return err
+}
+
+// ready says whether the worker takes jobs.
+func (w *worker) ready(ctx context.Context) error {
+	s := w.state.Load()
+	if s == nil {
+		return errNotReady
+	}
+	if err := s.queue.Check(ctx); err != nil {
+		return fmt.Errorf("NATS: %w", err)
+	}
+	return nil
+}
+
+// listen is net.Listen with an error that names the key to change.
+func listen(ctx context.Context, key, address string) (net.Listener, error) {
+	l, err := new(net.ListenConfig).Listen(ctx, "tcp", address)
+	if err != nil {
+		return nil, fmt.Errorf("%s: %w; choose another address", key, err)
+	}
+	return l, nil
+}

@@ -1,0 +1,142 @@
+package metrics
+
+import (
+	"runtime"
+	"time"
+
+	"github.com/prometheus/client_golang/prometheus"
+
+	"github.com/invitedhq/invited/dispatcher"
+	"github.com/invitedhq/invited/queue"
+	"github.com/invitedhq/invited/xbl"
+)
+
+// Build says what is running. Empty fields are shown as "unknown".
+type Build struct{ Version, Revision string }
+
+// Metrics counts what a dispatcher tells it. It implements dispatcher.Observer
+// and is safe for concurrent use.
+type Metrics struct {
+	jobs         *prometheus.CounterVec
+	recipients   *prometheus.CounterVec
+	calls        *prometheus.CounterVec
+	callDuration *prometheus.HistogramVec
+	throttled    *prometheus.CounterVec
+	deadLetters  *prometheus.CounterVec
+
+	callRecipients perLane[prometheus.Observer]
+	delivery       perLane[prometheus.Observer]
+	redeliveries   perLane[prometheus.Counter]
+
+	titles titles
+}
+
+var _ dispatcher.Observer = (*Metrics)(nil)
+
+// New registers all metrics that are counted as things happen.
+func New(reg prometheus.Registerer, build Build) *Metrics {
+	counter := func(name, help string, labels ...string) *prometheus.CounterVec {
+		v := prometheus.NewCounterVec(prometheus.CounterOpts{Name: name, Help: help}, labels)
+		reg.MustRegister(v)
+		return v
+	}
+	histogram := func(name, help string, buckets []float64, labels ...string) *prometheus.HistogramVec {
+		v := prometheus.NewHistogramVec(prometheus.HistogramOpts{Name: name, Help: help, Buckets: buckets}, labels)
+		reg.MustRegister(v)
+		return v
+	}
+	redeliveries := counter("invited_redeliveries_total", "Jobs that were delivered again.", "lane")
+	callRecipients := histogram("invited_call_recipients", "Recipients in a call.",
+		prometheus.LinearBuckets(1, 1, xbl.MaxInvitedUsers), "lane")
+	delivery := histogram("invited_delivery_seconds", "From a job's publication to its last 204.", deliveryBuckets, "lane")
+	m := &Metrics{
+		jobs: counter("invited_jobs_total", "Jobs that ended.", "title", "lane", "outcome"),
+		recipients: counter("invited_recipients_total", "Recipients that ended, as sent or by the reason of their dead letter.",
+			"title", "lane", "outcome"),
+		calls: counter("invited_calls_total", "Calls that were made.", "title", "result"),
+		callDuration: histogram("invited_call_duration_seconds", "Time of a call, from sending it to its answer.",
+			callBuckets, "title"),
+		throttled:   counter("invited_throttle_seconds_total", "Seconds for which keys were told to wait.", "title"),
+		deadLetters: counter("invited_dead_letters_total", "Dead letters.", "title", "reason"),
+
+		callRecipients: lanes(func(lane string) prometheus.Observer { return callRecipients.WithLabelValues(lane) }),
+		delivery:       lanes(func(lane string) prometheus.Observer { return delivery.WithLabelValues(lane) }),
+		redeliveries:   lanes(func(lane string) prometheus.Counter { return redeliveries.WithLabelValues(lane) }),
+	}
+	info := prometheus.NewGaugeVec(prometheus.GaugeOpts{Name: "invited_build_info", Help: "What is running; always 1."},
+		[]string{"version", "revision", "goversion"})
+	reg.MustRegister(info)
+	info.WithLabelValues(known(build.Version), known(build.Revision), runtime.Version()).Set(1)
+	return m
+}
+
+var (
+	callBuckets     = []float64{.001, .0025, .005, .01, .025, .05, .1, .25, .5, 1, 2.5, 5, 10, 30}
+	deliveryBuckets = []float64{.001, .0025, .005, .01, .025, .05, .1, .25, .5, 1, 2.5, 5, 15, 60, 300, 1800, 7200, 36000}
+)
+
+func known(s string) string {
+	if s == "" {
+		return "unknown"
+	}
+	return s
+}
+
+// JobDelivered implements dispatcher.Observer.
+func (m *Metrics) JobDelivered(lane queue.Lane, redelivered bool) {
+	if redelivered {
+		m.redeliveries.of(lane).Inc()
+	}
+}
+
+// CallEnded implements dispatcher.Observer.
+func (m *Metrics) CallEnded(c dispatcher.CallEnded) {
+	t := m.title(c.TitleID)
+	t.calls[c.Kind].Inc()
+	t.callDuration.Observe(c.Took.Seconds())
+	t.throttled.Add(c.Blocked.Seconds())
+	m.callRecipients.of(c.Lane).Observe(float64(c.Recipients))
+}
+
+// JobEnded implements dispatcher.Observer.
+func (m *Metrics) JobEnded(j dispatcher.JobEnded) {
+	t := m.title(j.TitleID)
+	lane := t.lanes.of(j.Lane)
+	lane.jobs[outcomeOf(j)].Inc()
+	lane.sent.Add(float64(j.Sent))
+	for reason, n := range j.Dead {
+		lane.dead[reason].Add(float64(n))
+		t.deadLetters[reason].Inc()
+	}
+	if j.Took > 0 {
+		m.delivery.of(j.Lane).Observe(j.Took.Seconds())
+	}
+}
+
+func outcomeOf(j dispatcher.JobEnded) string {
+	switch {
+	case len(j.Dead) == 0:
+		return "sent"
+	case j.Sent > 0:
+		return "partial"
+	default:
+		return "dead"
+	}
+}
+
+// perLane is one of something for each lane.
+type perLane[T any] struct{ interactive, bulk T }
+
+func lanes[T any](of func(lane string) T) perLane[T] {
+	return perLane[T]{of(queue.Interactive.String()), of(queue.Bulk.String())}
+}
+
+func (p *perLane[T]) of(l queue.Lane) T {
+	if l == queue.Bulk {
+		return p.bulk
+	}
+	return p.interactive
+}
+
+// gaugeTimeout bounds what a scrape waits for a gauge's figures.
+const gaugeTimeout = 2 * time.Second
