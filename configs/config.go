@@ -25,7 +25,7 @@ type NATS struct {
 	TLS             TLS    `yaml:"tls"`
 	// Replicas of each stream, 1 to 5, used when a stream is created.
 	Replicas int `yaml:"replicas"`
-	// Partitions of INVITES, 1 to 1024, used when it is created. At most
+	// Partitions of INVITES, 1 to 512, used when it is created. At most
 	// that many workers can share interactive work.
 	Partitions int      `yaml:"partitions"`
 	Embedded   Embedded `yaml:"embedded"`

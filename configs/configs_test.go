@@ -160,7 +160,7 @@ func TestEveryMistakeIsNamedWithItsPlace(t *testing.T) {
 		{"NaN", "quota: {interactive_reserve: .nan}", "c.yaml:1:30: quota.interactive_reserve: must be"},
 		{"replicas", "nats: {replicas: 6}", "c.yaml:1:18: nats.replicas: must be from 1 to 5, not 6"},
 		{"replicas of one server", "nats: {replicas: 3}", "c.yaml:1:18: nats.replicas: must be 1 with the embedded server"},
-		{"partitions", "nats: {partitions: 0}", "must be from 1 to 1024, not 0"},
+		{"partitions", "nats: {partitions: 0}", "must be from 1 to 512, not 0"},
 		{"NATS scheme", "nats: {url: \"nats://a, http://b\"}", "c.yaml:1:13: nats.url: server 2 of 2 is no NATS URL"},
 		{"NATS mixture", "nats: {url: \"nats://a,wss://b\"}", "can't be mixed"},
 		{"half a key pair", "nats: {tls: {key_file: k}}", "c.yaml:1:24: nats.tls.key_file: cert_file and key_file come together"},

@@ -41,7 +41,7 @@ func (l *loader) validateNATS(n NATS) {
 	if n.URL.IsZero() && n.Replicas > 1 {
 		l.refuse("nats.replicas", "must be 1 with the embedded server, which is a single one; for more, set nats.url to a cluster")
 	}
-	between(l, "nats.partitions", n.Partitions, 1, 1024)
+	between(l, "nats.partitions", n.Partitions, 1, 512)
 	l.hostPort("nats.embedded.listen", n.Embedded.Listen)
 	if n.Embedded.DataDir == "" {
 		l.refuse("nats.embedded.data_dir", "must name a folder, such as ./invited-data")

@@ -24,6 +24,7 @@ func TestAnswersHaveOneMeaning(t *testing.T) {
 	}{
 		{name: "204", status: 204},
 		{name: "204 with Retry-After", status: 204, header: retry},
+		{name: "204 with a ThrottledEntity", status: 204, body: entity},
 		{name: "200", status: 200},
 		{name: "200 with some JSON", status: 200, body: `{"ok":true}`},
 		{name: "202", status: 202},

@@ -34,9 +34,11 @@ func TestAFileIsReadAgainWhenItChanges(t *testing.T) {
 	assert.Equal(t, "XBL3.0 x=1;first", read(), "without the line end")
 	writeToken(t, dir, "alice", "XBL3.0 x=1;other")
 	assert.Equal(t, "XBL3.0 x=1;other", read(), "replaced by another of the same size")
-	for i := range 50 {
+	stamp := time.Now()
+	for i := range 3 {
 		content := fmt.Sprintf("XBL3.0 x=1;again%02d", i)
 		inPlace(content)
+		require.NoError(t, os.Chtimes(path, stamp, stamp))
 		assert.Equal(t, content, read(), "written in place, the same size, within the resolution of time stamps")
 	}
 

@@ -95,10 +95,12 @@ func TestARefusalOfAnOlderTokenChangesNothing(t *testing.T) {
 	s.Refused("alice", old)
 	fresh := mustToken(t, s, "alice")
 	assert.Equal(t, "XBL3.0 x=1;new", fresh.authorization(), "the new token is used although the old one was refused just now")
-	s.Refused("alice", old)
 	s.Refused("alice", Token{})
 	s.Refused("nobody", fresh)
 	assert.True(t, fresh.Equal(mustToken(t, s, "alice")))
+	s.Refused("alice", fresh)
+	s.Refused("alice", old)
+	requireTokenError(t, s, "alice", TokenRefused) // A late answer to the old token doesn't make the new one good again.
 
 	static := Static(testAuthorization)
 	static.Refused("alice", old)

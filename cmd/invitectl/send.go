@@ -78,7 +78,7 @@ func (f *sendFlags) job(now time.Time) (queue.Address, queue.Job, error) {
 	for _, text := range f.to {
 		x, err := queue.ParseXUID(strings.TrimSpace(text))
 		if err != nil {
-			return a, j, cli.Usagef("--to: %w", err)
+			return a, j, cli.Usagef("--to: %s %w", strconv.Quote(text), err)
 		}
 		j.InvitedUsers = append(j.InvitedUsers, x)
 	}
@@ -184,7 +184,11 @@ func (t *tool) printResult(r queue.Result) error {
 		if r.Reason != "" {
 			text += " (" + string(r.Reason) + ")"
 		}
-		text += fmt.Sprintf(", %s after %d calls", r.EndedAt.Sub(r.PublishedAt).Round(time.Millisecond), r.Attempts)
+		calls := "calls"
+		if r.Attempts == 1 {
+			calls = "call"
+		}
+		text += fmt.Sprintf(", %s after %d %s", r.EndedAt.Sub(r.PublishedAt).Round(time.Millisecond), r.Attempts, calls)
 		if r.MaybeDuplicate {
 			text += "; some may have been sent twice"
 		}

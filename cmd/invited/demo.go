@@ -136,6 +136,7 @@ Everything is still running; Ctrl-C ends it.
 
 Send an invite, and see how it ends:
 
-  go run ./cmd/invitectl send --nats-url %[2]s --title %[4]d --sender %[5]s --to 2533274790395904 --wait
+  export INVITED_NATS_URL=%[2]s
+  go run ./cmd/invitectl send --title %[4]d --sender %[5]s --to 2533274790395904 --wait
 `, w.adminAddress, w.natsURL, api, demoTitle, demoLobby)
 }

@@ -78,13 +78,13 @@ func (r *report) write(out io.Writer, letters []queue.DeadLetter) {
 	row("recipients sent", "%d of %d", r.got.sent, r.got.recipients)
 	row("calls", "%d, with %.1f recipients each; %d were full (%d)",
 		r.calls, float64(r.asked)/float64(max(r.calls, 1)), r.full, xbl.MaxInvitedUsers)
-	row("refused calls (429)", "%d: the game had used up the quota of %s; called again after %.1f s, as told",
+	row("refused calls (429)", "%d: %s was told to wait, and called again after %.1f s",
 		r.ledger.Throttled, demoBusy, r.waited.Seconds())
 	row("calls inside a Retry-After", "%d", r.ledger.InBlock)
 	row("duplicates (simulator's ledger)", "%d", r.ledger.Duplicates)
 	row("dead letters", "%d", len(letters))
 	for _, l := range letters {
-		row("  "+string(l.Reason), "%s", shorten(l.Detail, 90))
+		row("  "+string(l.Reason), "%s", shorten(l.Detail, 64))
 	}
 	row("time", "%.1f s", r.took.Seconds())
 	_ = t.Flush()

@@ -137,7 +137,7 @@ func TestTheRealProgramsFromPublishToSentAndDead(t *testing.T) {
 		status, out, errOut := command(t, invitectl, "send", "--nats-url", natsURL, "--title", "730",
 			"--to", "2533274790000001,2533274790000002", "--id", "match-7", "--wait")
 		assert.Zero(t, status, errOut)
-		assert.Regexp(t, `^match-7: 2 sent, \S+ after 1 calls\n$`, out)
+		assert.Regexp(t, `^match-7: 2 sent, \S+ after 1 call\n$`, out)
 	})
 	t.Run("a refused recipient fails it, and is a dead letter", func(t *testing.T) {
 		status, out, _ := command(t, invitectl, "send", "--nats-url", natsURL, "--title", "730",

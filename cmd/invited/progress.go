@@ -24,17 +24,18 @@ func newProgress(out io.Writer, total int) *progress {
 	p := &progress{out: out, total: total, last: time.Now()}
 	if f, ok := out.(*os.File); ok && term.IsTerminal(int(f.Fd())) {
 		p.bar = progressbar.NewOptions(total,
-			progressbar.OptionSetWriter(out), progressbar.OptionFullWidth(), progressbar.OptionShowCount(),
-			progressbar.OptionSetPredictTime(false), progressbar.OptionThrottle(50*time.Millisecond),
-			progressbar.OptionSetTheme(progressbar.ThemeUnicode))
+			progressbar.OptionSetWriter(out), progressbar.OptionSetWidth(40), progressbar.OptionShowCount(),
+			progressbar.OptionSetPredictTime(false), progressbar.OptionSetElapsedTime(false),
+			progressbar.OptionThrottle(50*time.Millisecond),
+			progressbar.OptionSetTheme(progressbar.Theme{Saucer: "#", SaucerPadding: ".", BarStart: "[", BarEnd: "]"}))
 	}
 	return p
 }
 
 func (p *progress) set(n int, text string) {
 	if p.bar != nil {
-		p.bar.Describe(fmt.Sprintf("%-20s", text))
 		_ = p.bar.Set(n)
+		p.bar.Describe(fmt.Sprintf("%-20s", text))
 		return
 	}
 	p.line = fmt.Sprintf("%d/%d recipients ended: %s", n, p.total, text)

@@ -32,6 +32,8 @@ func TestTheRepositoryKeepsItsRules(t *testing.T) {
 		"files stay readable":                   filesStayReadable,
 		"no file knows one machine":             noTraceOfOneMachine,
 		"dependencies are explained":            dependenciesAreExplained,
+		"pages name real tests":                 pagesNameRealTests,
+		"the gate runs what the README says":    theGateRunsWhatTheReadmeSays,
 	} {
 		t.Run(name, func(t *testing.T) {
 			for _, finding := range check(repository) {
@@ -72,7 +74,7 @@ type breach struct {
 
 func TestEachRuleSeesItsBreachAndNothingElse(t *testing.T) {
 	var breaches []breach
-	for _, group := range [][]breach{importBreaches, pureBreaches, docBreaches, waitingBreaches, stateBreaches, layoutBreaches} {
+	for _, group := range [][]breach{importBreaches, pureBreaches, docBreaches, waitingBreaches, stateBreaches, layoutBreaches, pageBreaches} {
 		breaches = append(breaches, group...)
 	}
 	for _, b := range breaches {

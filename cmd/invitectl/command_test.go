@@ -1,0 +1,86 @@
+package main
+
+import (
+	"bytes"
+	"testing"
+	"time"
+
+	"github.com/stretchr/testify/assert"
+	"github.com/stretchr/testify/require"
+
+	"github.com/invitedhq/invited/cmd/internal/cli"
+	"github.com/invitedhq/invited/queue"
+)
+
+// The commands against running workers are tested with real processes, in cmd/invited.
+
+func run(t *testing.T, args ...string) (status int, out, errOut string) {
+	t.Helper()
+	var o, e bytes.Buffer
+	status = cli.Run(t.Context(), newCommand(&o, &e), args)
+	return status, o.String(), e.String()
+}
+
+func TestWrongUseIsToldBeforeAnythingIsPublished(t *testing.T) {
+	for what, c := range map[string]struct {
+		args []string
+		says string
+	}{
+		"no title":           {[]string{"send", "--to", "1"}, "--title is missing"},
+		"no recipient":       {[]string{"send", "--title", "730"}, "--to is missing"},
+		"title out of range": {[]string{"send", "--title", "4294967296", "--to", "1"}, `--title: "4294967296" is no title ID`},
+		"leading zero":       {[]string{"send", "--title", "730", "--to", "1,02"}, `--to: "02" has a leading zero`},
+		"sender with a dot":  {[]string{"send", "--title", "730", "--to", "1", "--sender", "a.b"}, "only A-Z a-z 0-9 _ and - are allowed"},
+		"platform":           {[]string{"send", "--title", "730", "--to", "1", "--platform", "PS5"}, `platform: "PS5" is not one of Android`},
+		"ttl in the past":    {[]string{"send", "--title", "730", "--to", "1", "--ttl", "-5s"}, "--ttl: -5s is in the past"},
+		"no filter":          {[]string{"dead", "ls"}, "or say --all"},
+		"reason":             {[]string{"dead", "ls", "--reason", "tired"}, `--reason: "tired" is none of invalid, rejected`},
+		"since":              {[]string{"dead", "ls", "--since", "yesterday"}, `--since: "yesterday" is neither a duration such as 90m`},
+		"unknown command":    {[]string{"sned"}, "no such command"},
+	} {
+		t.Run(what, func(t *testing.T) {
+			status, out, errOut := run(t, c.args...)
+			assert.Equal(t, cli.WrongUse, status)
+			assert.Empty(t, out)
+			assert.Contains(t, errOut, c.says)
+			assert.Contains(t, errOut, "--help")
+		})
+	}
+}
+
+func TestAServerThatIsNotThereIsToldWithTheWayOut(t *testing.T) {
+	status, _, errOut := run(t, "dead", "ls", "--all", "--nats-url", "nats://user:s3cret@127.0.0.1:1")
+	assert.Equal(t, cli.Failed, status)
+	assert.Contains(t, errOut, "--nats-url")
+	assert.NotContains(t, errOut, "s3cret")
+}
+
+func TestDeadFilter(t *testing.T) {
+	now := time.Date(2026, 11, 22, 8, 0, 0, 0, time.UTC)
+	title := uint32(730)
+	f := deadFilter{title: "730", reason: "rejected", campaign: "finals", since: "90m"}
+	got, err := f.filter(now)
+	require.NoError(t, err)
+	assert.Equal(t, queue.Filter{TitleID: &title, Reason: queue.Rejected, Campaign: "finals", Since: now.Add(-90 * time.Minute)}, got)
+	got, err = (&deadFilter{since: "2026-11-21T00:00:00Z"}).filter(now)
+	require.NoError(t, err)
+	assert.Equal(t, now.Add(-32*time.Hour), got.Since.UTC())
+	got, err = (&deadFilter{all: true}).filter(now)
+	require.NoError(t, err)
+	assert.Equal(t, queue.Filter{}, got)
+}
+
+func TestAResultInWords(t *testing.T) {
+	published := time.Date(2026, 11, 22, 8, 0, 0, 0, time.UTC)
+	r := queue.Result{ID: "match-\x1b[31m7", Sent: 15, Dead: 1, Reason: queue.Rejected, Attempts: 9, PublishedAt: published,
+		EndedAt: published.Add(1500 * time.Millisecond), MaybeDuplicate: true}
+	var out bytes.Buffer
+	err := (&tool{out: &out}).printResult(r)
+	require.ErrorIs(t, err, cli.ErrSilent, "not all were sent")
+	assert.Equal(t, "match-\uFFFD[31m7: 15 sent, 1 dead (rejected), 1.5s after 9 calls; some may have been sent twice\n", out.String())
+
+	out.Reset()
+	r = queue.Result{ID: "INVITES:1", Sent: 1, Attempts: 1, PublishedAt: published, EndedAt: published.Add(20 * time.Millisecond)}
+	require.NoError(t, (&tool{out: &out}).printResult(r))
+	assert.Equal(t, "INVITES:1: 1 sent, 20ms after 1 call\n", out.String())
+}
