@@ -1,0 +1,68 @@
+package dispatcher_test
+
+import (
+	"bytes"
+	"log/slog"
+	"strconv"
+	"sync"
+	"testing"
+	"time"
+
+	"github.com/stretchr/testify/assert"
+	"github.com/stretchr/testify/require"
+
+	"github.com/invitedhq/invited/queue"
+	"github.com/invitedhq/invited/xbl/xblsim"
+)
+
+// TestTheLogNamesNoPlayerAndNoToken: whatever goes wrong, at the level that is logged by default.
+func TestTheLogNamesNoPlayerAndNoToken(t *testing.T) {
+	refused := someone(1)[0]
+	var log syncBuffer
+	inFakeTime(t, xblsim.Options{
+		Quota: []xblsim.Window{{Max: 10, Per: 10 * time.Second}},
+		Faults: xblsim.Faults{
+			RefusedXUIDs: []uint64{uint64(refused)}, Error500: 0.1, ResetAfter: 0.1, ResetBefore: 0.1,
+		},
+	}, func(t *testing.T, s *system) {
+		s.cfg.Logger = slog.New(slog.NewTextHandler(&log, nil))
+		s.work()
+		var players []queue.XUID
+		for range 30 {
+			players = append(players, s.publish(to("ada"), 3).InvitedUsers...)
+		}
+		s.publish(to("ada"), 4, func(j *queue.Job) { j.InvitedUsers[1] = refused })
+		s.publish(to("ada"), 1, func(j *queue.Job) { j.ExpiresAt = time.Now().Add(-time.Second) })
+		_, err := s.conn.Request("invites.jobs.730.ada", []byte(`{"invitedUsers":["02533274790123456"]}`), time.Second)
+		require.NoError(t, err)
+		s.publish(to("nobody"), 1) // has no token
+		pass(10 * time.Minute)
+
+		text := log.String()
+		assert.Contains(t, text, "dead letter", "something was logged")
+		assert.Contains(t, text, "reason=rejected")
+		assert.Contains(t, text, "result=unauthorized")
+		for _, p := range append(players, refused, 2533274790123456) {
+			require.NotContains(t, text, strconv.FormatUint(uint64(p), 10))
+		}
+		assert.NotContains(t, text, "token-of-ada")
+	})
+}
+
+// syncBuffer is a bytes.Buffer that goroutines may share.
+type syncBuffer struct {
+	mu sync.Mutex
+	b  bytes.Buffer
+}
+
+func (b *syncBuffer) Write(p []byte) (int, error) {
+	b.mu.Lock()
+	defer b.mu.Unlock()
+	return b.b.Write(p)
+}
+
+func (b *syncBuffer) String() string {
+	b.mu.Lock()
+	defer b.mu.Unlock()
+	return b.b.String()
+}
