@@ -3,6 +3,7 @@ package xbl
 import (
 	"bytes"
 	"encoding/json"
+	"math"
 	"net/http"
 	"strconv"
 	"strings"
@@ -112,7 +113,7 @@ func text(raw json.RawMessage) string {
 // is checked before the conversion: a float out of the range of int has no defined one.
 func number(raw json.RawMessage, least, most float64) int {
 	f, err := strconv.ParseFloat(strings.TrimSpace(text(raw)), 64)
-	if err != nil || !(f >= least && f <= most) || f != float64(int(f)) { // "!(…)": false for NaN as well
+	if err != nil || f < least || f > most || f != math.Trunc(f) { // NaN is not equal to itself
 		return 0
 	}
 	return int(f)

@@ -76,7 +76,7 @@ func TestNoErrorRepeatsTheToken(t *testing.T) {
 			header: http.Header{"Www-Authenticate": {piece("header")}, "Location": {"/" + piece("location")}},
 			body:   body, now: time.Now(), maxRetryAfter: time.Hour, token: token,
 		})
-		if part := leaks(e.Error()+e.Detail+e.Code, authorization); part != "" {
+		if part := leaks(e.Error()+"\n"+e.Detail+"\n"+e.Code, authorization); part != "" {
 			t.Fatalf("%q of the token is in %q", part, e.Error())
 		}
 		if !utf8.ValidString(e.Detail) || len(e.Detail) > maxDetail || len(e.Code) > maxCode {

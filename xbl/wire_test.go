@@ -27,6 +27,7 @@ func listen(t *testing.T, serve func(net.Conn)) string {
 	t.Helper()
 	l, err := net.Listen("tcp", "127.0.0.1:0")
 	require.NoError(t, err)
+	ctx, cancel := context.WithCancel(context.Background())
 	var wg sync.WaitGroup
 	wg.Go(func() {
 		for {
@@ -34,13 +35,17 @@ func listen(t *testing.T, serve func(net.Conn)) string {
 			if err != nil {
 				return
 			}
+			// A connection on which a call was given up is not idle for the client, and would stay for its ping timeout.
+			stop := context.AfterFunc(ctx, func() { _ = conn.Close() })
 			wg.Go(func() {
+				defer stop()
 				defer func() { _ = conn.Close() }()
 				serve(conn)
 			})
 		}
 	})
 	t.Cleanup(func() {
+		cancel()
 		_ = l.Close()
 		wg.Wait()
 	})
@@ -350,7 +355,9 @@ func TestHTTP2CallsWithoutAnAnswer(t *testing.T) {
 	var requests atomic.Int32
 	base, transport := http2Server(t, &requests, nil)
 	client := newTestClient(t, base, func(o *Options) { o.Transport = transport; o.Timeout = 100 * time.Millisecond })
+	start := time.Now()
 	e := send(t.Context(), t, client)
+	assert.Less(t, time.Since(start), 5*time.Second, "the timeout ends the call, not the health check of the connection")
 	assert.Equal(t, Ambiguous.String(), e.Kind.String())
 	assert.True(t, e.Written)
 	assert.ErrorIs(t, e, context.DeadlineExceeded)

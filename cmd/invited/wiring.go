@@ -60,7 +60,7 @@ func tokenSource(c configs.Tokens) (xbl.TokenSource, error) {
 func dispatcherConfig(c configs.Config, lease queue.Options, log *slog.Logger) dispatcher.Config {
 	return dispatcher.Config{
 		Plan: plan.Config{
-			Limits:              limits(c.Quota.Windows, c.Quota.MaxInFlight),
+			Limits:              limits(c.Quota.InteractiveReserve, c.Quota.Windows, c.Quota.MaxInFlight),
 			Titles:              titleLimits(c.Quota),
 			MaxInFlight:         c.Dispatch.MaxInFlight,
 			MaxAttempts:         c.Dispatch.Retry.MaxAttempts,
@@ -79,13 +79,14 @@ func dispatcherConfig(c configs.Config, lease queue.Options, log *slog.Logger) d
 func titleLimits(q configs.Quota) map[uint32]plan.Limits {
 	all := make(map[uint32]plan.Limits, len(q.Titles))
 	for id := range q.Titles {
-		all[id] = limits(q.For(id))
+		windows, maxInFlight := q.For(id)
+		all[id] = limits(q.InteractiveReserve, windows, maxInFlight)
 	}
 	return all
 }
 
-func limits(windows []configs.Window, maxInFlight int) plan.Limits {
-	l := plan.Limits{MaxInFlight: maxInFlight}
+func limits(reserve float64, windows []configs.Window, maxInFlight int) plan.Limits {
+	l := plan.Limits{MaxInFlight: maxInFlight, Reserve: reserve}
 	for _, w := range windows {
 		l.Windows = append(l.Windows, plan.Window{Max: w.Max, Per: w.Per})
 	}

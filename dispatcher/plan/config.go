@@ -31,6 +31,9 @@ type Limits struct {
 	Windows []Window
 	// MaxInFlight is the most calls at once for one key.
 	MaxInFlight int
+	// Reserve is the share of each window, 0 to below 1, that bulk calls leave
+	// free on a key that had interactive jobs lately.
+	Reserve float64
 }
 
 // Window allows Max calls in any time of length Per.

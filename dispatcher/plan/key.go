@@ -16,6 +16,8 @@ type key struct {
 	campaigns   []*campaign // those with waiting parcels, the next in turn first
 	backingOff  int         // parcels whose alarm will put them back in line
 
+	lastInteractive time.Time // when an interactive job was last added; zero: never
+
 	log     callLog
 	blocked time.Time // end of the Retry-After it was given
 	noToken time.Time // when to ask for a token again
@@ -113,7 +115,7 @@ func (k *key) hold(now time.Time) (hold, time.Time) {
 			return until, at
 		}
 	}
-	free, at := k.log.free(now)
+	free, at := k.log.free(now, k.reserve(now))
 	switch {
 	case free:
 		return nothing, time.Time{}
@@ -121,6 +123,18 @@ func (k *key) hold(now time.Time) (hold, time.Time) {
 		return inFlight, time.Time{}
 	}
 	return until, at
+}
+
+// reserveFor is how long after an interactive job a key's bulk calls leave the
+// reserve free: players come in waves, and the first of a wave is not to wait.
+const reserveFor = 15 * time.Minute
+
+// reserve is the share of its windows that the key's next call must leave free.
+func (k *key) reserve(now time.Time) float64 {
+	if !k.interactive.empty() || k.lastInteractive.IsZero() || now.Sub(k.lastInteractive) >= reserveFor {
+		return 0
+	}
+	return k.limits.Reserve
 }
 
 // idleAt is when nothing of the key needs to be remembered any more.

@@ -75,6 +75,9 @@ func (p *Planner) Add(now time.Time, j *Job) {
 		return
 	}
 	k := p.key(j.Key)
+	if j.Lane == queue.Interactive {
+		k.lastInteractive = now
+	}
 	if !j.ExpiresAt.IsZero() {
 		p.alarms.set(&j.alarm, j.ExpiresAt, j)
 	}

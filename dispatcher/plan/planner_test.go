@@ -148,6 +148,29 @@ func TestInteractiveGoesFirstAndCampaignsTakeTurns(t *testing.T) {
 		"the first went at once; then the interactive jobs, then the campaigns in turn")
 }
 
+func TestACampaignLeavesTheReserveToPlayersWhoWait(t *testing.T) {
+	s := &service{offset: -1, windows: published}
+	w := newWorld(t, Config{Limits: Limits{Windows: published, Reserve: 0.1}}, s)
+	w.add(jobs(10_000, func() *Job { return bulk("cup", "finals", 16) })...)
+	w.run(time.Hour)
+	assert.GreaterOrEqual(t, s.calls, 588, "nothing is reserved on a key without interactive jobs")
+
+	w.add(interactive("cup", 1)) // the first one may wait
+	w.run(10 * time.Minute)
+	for range 60 { // then 5 in each 300 s are within a tenth of 50
+		j := interactive("cup", 1)
+		j.ConnectionString = "a call of its own"
+		w.add(j)
+		w.run(40 * time.Millisecond)
+		require.Equal(t, 1, w.ended[j], "an interactive job waits for the call in flight at the most")
+		w.run(time.Minute)
+	}
+	before := s.calls
+	w.run(time.Hour)
+	assert.GreaterOrEqual(t, s.calls-before, 570, "once no more players come the campaign has it all again")
+	assert.Zero(t, s.refused)
+}
+
 func TestNoMoreCallsAtOnceThanAllowed(t *testing.T) {
 	slow := func() (time.Duration, time.Duration) { return time.Second, time.Second }
 	w := newWorld(t, Config{Limits: Limits{MaxInFlight: 3}, MaxInFlight: 5}, &service{offset: -1, latency: slow})

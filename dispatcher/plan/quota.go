@@ -1,6 +1,7 @@
 package plan
 
 import (
+	"math"
 	"slices"
 	"time"
 )
@@ -16,12 +17,13 @@ type callLog struct {
 	ends     []time.Time // answered calls that still occupy a window, oldest first
 }
 
-// free reports whether one more call may be sent now. If not, it says from
-// when; a zero time means that only the answer to a call in flight can tell.
-func (l *callLog) free(now time.Time) (bool, time.Time) {
+// free reports whether one more call may be sent now that leaves this share of
+// each window unused. If not, it says from when; a zero time means that only
+// the answer to a call in flight can tell.
+func (l *callLog) free(now time.Time, reserve float64) (bool, time.Time) {
 	var at time.Time
 	for _, w := range l.windows {
-		room := w.Max - 1 - l.inFlight // how many answered calls may still occupy w
+		room := w.Max - reserved(w.Max, reserve) - 1 - l.inFlight // how many answered calls may still occupy w
 		if room < 0 {
 			return false, time.Time{}
 		}
@@ -34,6 +36,12 @@ func (l *callLog) free(now time.Time) (bool, time.Time) {
 		}
 	}
 	return at.IsZero(), at
+}
+
+// reserved is a share of a window in calls: rounded up, because a share of less
+// than a call would be none, but never the whole window.
+func reserved(most int, share float64) int {
+	return min(int(math.Ceil(share*float64(most))), most-1)
 }
 
 func (l *callLog) start() { l.inFlight++ }
