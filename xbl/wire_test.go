@@ -27,7 +27,6 @@ func listen(t *testing.T, serve func(net.Conn)) string {
 	t.Helper()
 	l, err := net.Listen("tcp", "127.0.0.1:0")
 	require.NoError(t, err)
-	ctx, cancel := context.WithCancel(context.Background())
 	var wg sync.WaitGroup
 	wg.Go(func() {
 		for {
@@ -36,7 +35,7 @@ func listen(t *testing.T, serve func(net.Conn)) string {
 				return
 			}
 			// A connection on which a call was given up is not idle for the client, and would stay for its ping timeout.
-			stop := context.AfterFunc(ctx, func() { _ = conn.Close() })
+			stop := context.AfterFunc(t.Context(), func() { _ = conn.Close() })
 			wg.Go(func() {
 				defer stop()
 				defer func() { _ = conn.Close() }()
@@ -45,7 +44,6 @@ func listen(t *testing.T, serve func(net.Conn)) string {
 		}
 	})
 	t.Cleanup(func() {
-		cancel()
 		_ = l.Close()
 		wg.Wait()
 	})

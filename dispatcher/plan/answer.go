@@ -94,7 +94,11 @@ func (p *Planner) sent(now time.Time, k *key, c *Call) {
 func (p *Planner) throttled(now time.Time, k *key, c *Call, err *xbl.Error) time.Duration {
 	k.probing = true
 	p.back(now, c)
-	return k.block(now, now.Add(err.RetryAfter))
+	blocked := k.block(now, now.Add(err.RetryAfter))
+	if blocked > 0 {
+		p.giveUp(now, k)
+	}
+	return blocked
 }
 
 // unauthorized: the first refusal of a token is answered with a fresh one at

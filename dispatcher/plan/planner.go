@@ -82,6 +82,10 @@ func (p *Planner) Add(now time.Time, j *Job) {
 		p.alarms.set(&j.alarm, j.ExpiresAt, j)
 	}
 	for _, w := range parcels(j) {
+		if why := k.tooLate(now, w); why != "" {
+			p.bury(now, w, queue.Dead{Reason: queue.Expired, Detail: why})
+			continue
+		}
 		p.park(now, w, back)
 	}
 	p.refresh(now, k)

@@ -213,6 +213,81 @@ func TestAJobThatWaitsEndsWhenItExpires(t *testing.T) {
 	w.requireForgotten()
 }
 
+func TestAJobThatCantMakeItWithinTheQuotaIsGivenUpAtOnce(t *testing.T) {
+	one := []Window{{1, time.Minute}}
+	s := &service{offset: -1, windows: one, latency: func() (time.Duration, time.Duration) { return 0, 0 }}
+	w := newWorld(t, Config{Limits: Limits{Windows: one}}, s)
+	var all []*Job
+	for i := range 10 {
+		j := interactive("ada", 2)
+		j.ConnectionString = string(rune('a' + i)) // no two share a call
+		j.ExpiresAt = w.now.Add(5 * time.Minute)
+		all = append(all, j)
+	}
+	w.add(all...)
+	assert.Len(t, w.ended, 5, "calls go at 0, 1, 2, 3 and 4 minutes: the last five can't make it, and that is told at once")
+	for _, j := range all[5:] {
+		require.Len(t, j.Dead, 1)
+		assert.Equal(t, queue.Expired, j.Dead[0].Reason)
+		assert.Contains(t, j.Dead[0].Detail, "calls are ahead of it")
+	}
+	friend := interactive("ada", 2)
+	friend.ConnectionString, friend.ExpiresAt = all[1].ConnectionString, all[1].ExpiresAt
+	w.add(friend)
+	assert.Zero(t, w.ended[friend], "one that can share a call need not wait for all the others")
+	w.run(time.Hour)
+	w.requireEndedOnce(all...)
+	for _, j := range append(all[:5], friend) {
+		assert.Equal(t, 2, j.Sent, "the others make it")
+	}
+	assert.Equal(t, 5, s.calls)
+}
+
+func TestWhatExpiresInsideARetryAfterIsGivenUpAtOnce(t *testing.T) {
+	s := &service{offset: -1}
+	w := newWorld(t, Config{Limits: Limits{MaxInFlight: 1}}, s)
+	s.faulty = func(*Call) *xbl.Error {
+		s.faulty = nil
+		return &xbl.Error{Kind: xbl.Throttled, Status: 429, Written: true, RetryAfter: time.Minute}
+	}
+	soon, later := interactive("ada", 16), interactive("ada", 16)
+	soon.ExpiresAt, later.ExpiresAt = w.now.Add(30*time.Second), w.now.Add(90*time.Second)
+	w.add(soon, later)
+	w.run(time.Second)
+	assert.Equal(t, 1, w.ended[soon])
+	assert.Zero(t, w.ended[later])
+	again := interactive("ada", 16)
+	again.ExpiresAt = w.now.Add(30 * time.Second)
+	w.add(again)
+	assert.Equal(t, 1, w.ended[again], "one that comes later as well")
+	w.run(time.Hour)
+	w.requireEndedOnce(soon, later, again)
+	w.requireForgotten()
+}
+
+func TestALargeJobIsSentAsFarAsItCanBe(t *testing.T) {
+	one := []Window{{1, time.Minute}}
+	s := &service{offset: -1, windows: one, latency: func() (time.Duration, time.Duration) { return 0, 0 }}
+	w := newWorld(t, Config{Limits: Limits{Windows: one}}, s)
+	j := interactive("ada", 160)
+	j.ExpiresAt = w.now.Add(150 * time.Second)
+	w.add(j)
+	w.run(time.Hour)
+	w.requireEndedOnce(j)
+	assert.Equal(t, 48, j.Sent, "three calls are possible before it expires")
+	assert.Len(t, j.Dead[0].Recipients, 112)
+}
+
+func TestAWindowOfOneCallIsNotAllReserved(t *testing.T) {
+	one := []Window{{1, time.Minute}}
+	w := newWorld(t, Config{Limits: Limits{Windows: one, Reserve: 0.1}}, &service{offset: -1, windows: one})
+	w.add(interactive("cup", 1))
+	campaign := bulk("cup", "finals", 1)
+	w.add(campaign)
+	w.run(2 * time.Minute)
+	assert.Equal(t, 1, w.ended[campaign])
+}
+
 func TestStopMakesNoMoreCalls(t *testing.T) {
 	w := newWorld(t, Config{}, &service{offset: -1})
 	w.planner.Stop()

@@ -125,6 +125,47 @@ func TestInteractiveIsNeverOvertakenByBulk(t *testing.T) {
 	})
 }
 
+// TestATurnNeverComesEarlierThanPredicted: a job is given up early only if it
+// really could not have been sent. The oracle sends calls that are answered at once.
+func TestATurnNeverComesEarlierThanPredicted(t *testing.T) {
+	rapid.Check(t, func(r *rapid.T) {
+		l := callLog{windows: drawWindows(r)}
+		now := time.Unix(1_700_000_000, 0)
+		send := func() {
+			for free, at := l.free(now, 0); !free; free, at = l.free(now, 0) {
+				now = at
+			}
+			l.start()
+			l.answered(now, true)
+		}
+		for range rapid.IntRange(0, 30).Draw(r, "calls before") {
+			send()
+			now = now.Add(time.Duration(rapid.Int64Range(0, int64(10*time.Second)).Draw(r, "pause")))
+		}
+		open := rapid.IntRange(0, 3).Draw(r, "calls in flight")
+		for range open {
+			for free, at := l.free(now, 0); !free && !at.IsZero(); free, at = l.free(now, 0) {
+				now = at
+			}
+			if free, _ := l.free(now, 0); free {
+				l.start()
+			}
+		}
+		n := rapid.IntRange(0, 60).Draw(r, "calls ahead")
+		predicted := l.turn(now, n)
+		for l.inFlight > 0 { // answered at once, as the prediction has it
+			l.answered(now, true)
+		}
+		for range n + 1 {
+			send()
+		}
+		require.False(r, now.Before(predicted), "sent at %v, which was said to be possible from %v on", now, predicted)
+		if len(l.windows) == 1 {
+			require.Equal(r, predicted, now, "with one window the prediction is exact")
+		}
+	})
+}
+
 func drawWindows(r *rapid.T) []Window {
 	return rapid.SliceOfN(rapid.Custom(func(r *rapid.T) Window {
 		return Window{

@@ -38,6 +38,35 @@ func (l *callLog) free(now time.Time, reserve float64) (bool, time.Time) {
 	return at.IsZero(), at
 }
 
+// turn is when the n-th call from now (0: the next) may be sent at the
+// earliest: if all calls before it are sent as early as can be, and are answered
+// at once. It never says later than what then happens.
+func (l *callLog) turn(now time.Time, n int) time.Time {
+	at := now
+	for _, w := range l.windows {
+		// A window has Max slots. Each is free again Per after it was used, so
+		// calls beyond the first Max go round them in the same order.
+		round := time.Duration(n/w.Max) * w.Per
+		if slot := l.slot(now, w, n%w.Max).Add(round); slot.After(at) {
+			at = slot
+		}
+	}
+	return at
+}
+
+// slot is when the i-th slot of a window is free, the earliest first.
+func (l *callLog) slot(now time.Time, w Window, i int) time.Time {
+	occupying := l.ends[l.firstAfter(now.Add(-w.Per)):]
+	i -= w.Max - len(occupying) - l.inFlight // the free ones come first
+	switch {
+	case i < 0:
+		return now
+	case i < len(occupying):
+		return occupying[i].Add(w.Per)
+	}
+	return now.Add(w.Per)
+}
+
 // reserved is a share of a window in calls: rounded up, because a share of less
 // than a call would be none, but never the whole window.
 func reserved(most int, share float64) int {
