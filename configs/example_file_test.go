@@ -28,8 +28,7 @@ func TestTheExampleFileHoldsEveryKeyAtItsDefault(t *testing.T) {
 }
 
 func keysOf(section reflect.Type, path string) (paths []string) {
-	for i := range section.NumField() {
-		field := section.Field(i)
+	for field := range section.Fields() {
 		key := join(path, field.Tag.Get("yaml"))
 		paths = append(paths, key)
 		if isSection(field.Type) {

@@ -42,7 +42,7 @@ func workerConfig(t *testing.T, api string) configs.Config {
 func begin(t *testing.T, cfg configs.Config) (w *worker, stop func()) {
 	t.Helper()
 	w = newWorker(cfg, slog.New(slog.DiscardHandler))
-	ctx, cancel := context.WithCancel(context.Background())
+	ctx, cancel := context.WithCancel(context.WithoutCancel(t.Context())) // a cleanup stops it, in order
 	ended := make(chan error, 1)
 	go func() { ended <- w.run(ctx) }()
 	stopped := false
