@@ -286,3 +286,21 @@ func TestInServerModeTheSenderIsTheInvitingUser(t *testing.T) {
 		assert.Equal(t, uint64(2533274790395904), calls[0].Sender)
 	})
 }
+
+func TestAnUnknownQuotaIsLearntFromTheServicesOwnNumbers(t *testing.T) {
+	inFakeTime(t, xblsim.Options{
+		Quota: simQuota, Latency: 50 * time.Millisecond,
+		InFlightGrace: time.Millisecond, // several calls at once: one may be sent before the answer to another is seen
+	}, func(t *testing.T, s *system) {
+		for range 440 {
+			s.publish(campaign("cup", "finals"), 16)
+		}
+		s.work() // no windows are configured
+		pass(40 * time.Minute)
+		ledger := s.sim.Ledger()
+		assert.GreaterOrEqual(t, ledger.Calls-ledger.Throttled, 368, "92 %% of the 400 calls that 40 minutes allow")
+		assert.LessOrEqual(t, ledger.Throttled, 8, "two windows are learnt, each from the calls in flight when it was hit")
+		assert.Zero(t, ledger.InBlock)
+		assert.Empty(t, s.deadLetters())
+	})
+}

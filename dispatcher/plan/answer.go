@@ -75,6 +75,7 @@ func (k *key) answered(c *Call, err *xbl.Error) {
 
 func (p *Planner) sent(now time.Time, k *key, c *Call) {
 	c.attempted()
+	k.regain()
 	if t := k.title; t.refused == (share{c.ConnectionString, c.Platform}) {
 		t.refusedAt = time.Time{}
 	}
@@ -93,6 +94,7 @@ func (p *Planner) sent(now time.Time, k *key, c *Call) {
 // throttled: not the job's fault, so no attempt is spent.
 func (p *Planner) throttled(now time.Time, k *key, c *Call, err *xbl.Error) time.Duration {
 	k.probing = true
+	k.learn(err.Throttle)
 	p.back(now, c)
 	blocked := k.block(now, now.Add(err.RetryAfter))
 	if blocked > 0 {

@@ -18,11 +18,13 @@ type key struct {
 
 	lastInteractive time.Time // when an interactive job was last added; zero: never
 
-	log     callLog
-	blocked time.Time // end of the Retry-After it was given
-	noToken time.Time // when to ask for a token again
-	refused int       // tokens the API refused in a row
-	probing bool      // the next call shows whether a block, or a want of tokens, is over: one at a time
+	log       callLog
+	atOnce    int       // calls at once: the configured limit, or fewer while the service wants fewer
+	sentSince int       // calls sent since atOnce was last changed
+	blocked   time.Time // end of the Retry-After it was given
+	noToken   time.Time // when to ask for a token again
+	refused   int       // tokens the API refused in a row
+	probing   bool      // the next call shows whether a block, or a want of tokens, is over: one at a time
 
 	ready bool // in the planner's list of keys that may send
 	alarm alarm
@@ -98,7 +100,7 @@ const (
 
 // hold says what keeps the key from sending and, for until, when that ends.
 func (k *key) hold(now time.Time) (hold, time.Time) {
-	if k.log.inFlight >= k.limits.MaxInFlight || k.probing && k.log.inFlight > 0 {
+	if k.log.inFlight >= k.atOnce || k.probing && k.log.inFlight > 0 {
 		return inFlight, time.Time{}
 	}
 	if now.Before(k.blocked) {

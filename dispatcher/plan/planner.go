@@ -141,7 +141,7 @@ func (p *Planner) key(id Key) *key {
 		p.titles[id.TitleID] = t
 	}
 	limits := p.cfg.limits(id.TitleID)
-	k := &key{id: id, title: t, limits: limits, log: callLog{windows: limits.Windows}}
+	k := &key{id: id, title: t, limits: limits, log: callLog{windows: limits.Windows}, atOnce: limits.MaxInFlight}
 	p.keys[id], t.keys[k] = k, struct{}{}
 	return k
 }

@@ -167,7 +167,8 @@ type service struct {
 	offset  time.Duration // of clock-aligned windows; negative: windows begin with a call
 	latency func() (out, back time.Duration)
 	refuses map[queue.XUID]bool
-	faulty  func(*Call) *xbl.Error // nil, or what the call suffers instead; Written decides whether it counts
+	says    func(Window) xbl.Throttle // what a 429 says of the window that was hit; nil: nothing
+	faulty  func(*Call) *xbl.Error    // nil, or what the call suffers instead; Written decides whether it counts
 
 	started time.Time
 	keys    map[Key]*serviceKey
@@ -232,9 +233,13 @@ func (s *service) decide(at time.Time, k *serviceKey, c *Call) *xbl.Error {
 
 func (s *service) answer(at time.Time, k *serviceKey, c *Call) *xbl.Error {
 	s.calls++
-	if wait := s.count(at, k); wait > 0 {
+	if wait, hit := s.count(at, k); wait > 0 {
 		s.refused++
-		return &xbl.Error{Kind: xbl.Throttled, Status: 429, Written: true, RetryAfter: wait.Truncate(time.Second) + time.Second}
+		err := &xbl.Error{Kind: xbl.Throttled, Status: 429, Written: true, RetryAfter: wait.Truncate(time.Second) + time.Second}
+		if s.says != nil {
+			err.Throttle = s.says(hit)
+		}
+		return err
 	}
 	if slices.ContainsFunc(c.InvitedUsers, func(u queue.XUID) bool { return s.refuses[u] }) {
 		return &xbl.Error{Kind: xbl.Rejected, Status: 400, Code: "RequestValidationError", Written: true}
@@ -245,10 +250,10 @@ func (s *service) answer(at time.Time, k *serviceKey, c *Call) *xbl.Error {
 	return nil
 }
 
-// count counts a call and says how long the key must wait if it was too many.
-func (s *service) count(at time.Time, k *serviceKey) time.Duration {
+// count counts a call and says how long the key must wait, and for which
+// window, if it was too many.
+func (s *service) count(at time.Time, k *serviceKey) (wait time.Duration, hit Window) {
 	k.calls = append(k.calls, at)
-	var wait time.Duration
 	for i, w := range s.windows {
 		from := k.opened[i]
 		if s.offset >= 0 {
@@ -263,11 +268,11 @@ func (s *service) count(at time.Time, k *serviceKey) time.Duration {
 				n++
 			}
 		}
-		if n > w.Max {
-			wait = max(wait, from.Add(w.Per).Sub(at))
+		if left := from.Add(w.Per).Sub(at); n > w.Max && left > wait {
+			wait, hit = left, w
 		}
 	}
-	return wait
+	return wait, hit
 }
 
 // Ready-made parts of tests.
