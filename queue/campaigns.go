@@ -16,6 +16,8 @@ const (
 	// campaignIdle is how long a campaign has no message before it is looked at
 	// whether it is over.
 	campaignIdle = 5 * time.Second
+	// removalPause is far longer than a removal takes, and short enough if it is cut off.
+	removalPause = 10 * time.Second
 )
 
 // campaigns runs one source for each campaign that has jobs: a consumer of its
@@ -115,11 +117,31 @@ func (c *campaigns) removeOver(ctx context.Context) {
 		r.stop()
 		<-r.stopped
 		delete(c.running, subject)
-		ctx, cancel := context.WithTimeout(ctx, apiTimeout)
-		_ = c.stream.DeleteConsumer(ctx, r.cfg.Durable) // a consumer left over is found with its subject's next job
-		cancel()
 		c.known = false // a job that came in between is discovered at once
+		c.removeConsumer(ctx, r.cfg.Durable)
 	}
+}
+
+// removeConsumer deletes a consumer, unless something has come since it was
+// looked at. It is paused first: a job that was delivered by a consumer that is
+// deleted could not be acknowledged, and would be delivered again, to anyone.
+// What goes wrong here heals: the pause ends, and the consumer of an empty
+// subject does no harm.
+func (c *campaigns) removeConsumer(ctx context.Context, name string) {
+	ctx, cancel := context.WithTimeout(ctx, apiTimeout)
+	defer cancel()
+	if _, err := c.stream.PauseConsumer(ctx, name, time.Now().Add(removalPause)); err != nil {
+		return
+	}
+	consumer, err := c.stream.Consumer(ctx, name)
+	if err != nil {
+		return
+	}
+	if info := consumer.CachedInfo(); info.NumPending > 0 || info.NumAckPending > 0 {
+		_, _ = c.stream.ResumeConsumer(ctx, name)
+		return
+	}
+	_ = c.stream.DeleteConsumer(ctx, name)
 }
 
 // over says whether nothing waits or is in hand. A paused campaign is never

@@ -79,15 +79,16 @@ func TestTwoWorkersShareCampaignsWithoutQuarrel(t *testing.T) {
 		a, b := f.consume(), second.consume()
 		for i := range 20 {
 			f.publish(campaign, job(fmt.Sprint(i)))
+			var d *queue.Delivery
 			select {
-			case d := <-a.deliveries:
-				require.NoError(t, d.Ack())
-			case d := <-b.deliveries:
-				require.NoError(t, d.Ack())
+			case d = <-a.deliveries:
+			case d = <-b.deliveries:
 			case <-time.After(10 * time.Second):
 				require.FailNow(t, "a job did not come")
 			}
-			time.Sleep(time.Duration(i) * time.Second)
+			require.Equal(t, fmt.Sprint(i), d.ID(), "each job comes once, to one of them")
+			require.NoError(t, d.Ack())
+			time.Sleep(time.Duration(i) * 500 * time.Millisecond)
 		}
 		time.Sleep(30 * time.Second)
 		require.Empty(t, f.consumers(), "neither creates again what the other removed")

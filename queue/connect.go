@@ -28,6 +28,8 @@ type ConnectOptions struct {
 // reconnectWait is the pause between attempts, plus some jitter of the library.
 const reconnectWait = 500 * time.Millisecond
 
+var errURL = errors.New("it is not a valid URL; signs such as @ : / # % in a user name or password must be percent-encoded")
+
 // Connect connects to NATS with the settings that a worker needs: it reconnects
 // for ever and never reports as sent what was only buffered. Changes of the
 // connection are logged, without what is secret in a URL.
@@ -71,7 +73,11 @@ func Connect(o ConnectOptions) (*nats.Conn, error) {
 	address := or(o.URL, nats.DefaultURL)
 	nc, err := nats.Connect(address, opts...)
 	if err != nil {
-		return nil, fmt.Errorf("connecting to NATS at %s: %w", RedactURL(address), redacted{err})
+		var bad *url.Error
+		if errors.As(err, &bad) { // its text shows parts of the URL
+			err = errURL
+		}
+		return nil, fmt.Errorf("connecting to NATS at %s: %w", RedactURL(address), err)
 	}
 	return nc, nil
 }
@@ -100,20 +106,6 @@ func cutLast(s, sep string) (before, after string, ok bool) {
 		return s, "", false
 	}
 	return s[:i], s[i+len(sep):], true
-}
-
-// redacted is an error whose text shows no user information of a URL.
-type redacted struct{ err error }
-
-func (r redacted) Error() string { return withoutSecrets(r.err.Error()) }
-
-// Unwrap keeps errors.Is working. A *url.Error, which holds the URL, is left out.
-func (r redacted) Unwrap() error {
-	var u *url.Error
-	if errors.As(r.err, &u) {
-		return nil
-	}
-	return r.err
 }
 
 // withoutSecrets redacts what looks like a URL with user information.

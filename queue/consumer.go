@@ -9,9 +9,9 @@ import (
 	"github.com/nats-io/nats.go"
 )
 
-// Consume hands over deliveries until ctx ends, and returns nil then; an error
-// says that the connection was closed, or what it could not learn at the start.
-// Lost connections, consumers and servers are its own business.
+// Consume hands over deliveries until ctx ends, and returns nil then. Its only
+// error is that the connection was closed for good; lost connections, consumers
+// and servers are its own business.
 //
 // handle is called by several goroutines at once: by one for each partition and
 // one for each campaign. It may block, which is the backpressure; leases of what
@@ -28,12 +28,6 @@ import (
 // queue reads recent results and all progress, so that what an earlier owner
 // did is not done again.
 func (q *Queue) Consume(ctx context.Context, handle func(*Delivery)) error {
-	if err := q.learn(ctx); err != nil {
-		if ctx.Err() != nil {
-			return nil //nolint:nilerr // the end was asked for
-		}
-		return fmt.Errorf("queue: %w", explain(err))
-	}
 	ctx, cancel := context.WithCancel(ctx)
 	defer cancel()
 	statuses := q.nc.StatusChanged(nats.CLOSED)

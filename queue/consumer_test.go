@@ -65,7 +65,7 @@ func TestEveryJobIsDeliveredOnceToOneOwner(t *testing.T) {
 		second := connect(t, f.server)
 		second.open(queue.Options{})
 		workers := []*worker{f.consume(), second.consume()}
-		const jobs = 3000
+		const jobs = 2000
 		for i := range jobs {
 			f.publish(queue.Address{TitleID: 7, Sender: fmt.Sprint("s", i%50)}, job(fmt.Sprint(i)))
 		}
@@ -126,7 +126,9 @@ func TestAnotherWorkerTakesOverSoonFromOneThatDies(t *testing.T) {
 		require.NoError(t, err)
 		defer q.Close()
 		var consuming sync.WaitGroup
-		consuming.Go(func() { assert.ErrorIs(t, q.Consume(ctx, func(d *queue.Delivery) { dead <- d }), nats.ErrConnectionClosed) })
+		consuming.Go(func() {
+			assert.ErrorIs(t, q.Consume(ctx, func(d *queue.Delivery) { dead <- d }), nats.ErrConnectionClosed)
+		})
 		f.publish(alice, job("a"))
 		<-dead
 		w := other.consume()
@@ -295,6 +297,7 @@ func TestADeletedConsumerIsCreatedAgain(t *testing.T) {
 		w := f.consume()
 		f.publish(alice, job("a"))
 		require.NoError(t, w.next().Ack())
+		f.eventually("INVITES", 0)
 		require.NoError(t, f.js.DeleteConsumer(t.Context(), "INVITES", "partition-0"))
 		began := time.Now()
 		f.publish(alice, job("b"))
@@ -356,7 +359,7 @@ func TestConsumingGoesOnAfterAServerRestart(t *testing.T) {
 
 func TestABigBacklogIsWorkedOff(t *testing.T) {
 	f := open(t, embeddedtest.Start(t), queue.Options{Partitions: 4})
-	const jobs = 20_000
+	const jobs = 10_000
 	var last *queue.Future
 	for i := range jobs {
 		var err error

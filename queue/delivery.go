@@ -1,6 +1,7 @@
 package queue
 
 import (
+	"errors"
 	"strconv"
 	"time"
 
@@ -87,7 +88,13 @@ func (d *Delivery) Release(delay time.Duration) error {
 
 // Ack removes the job from its queue. It is for a delivery whose ending is
 // already stored: Settle acknowledges by itself.
-func (d *Delivery) Ack() error { return d.msg.Ack() }
+func (d *Delivery) Ack() error {
+	err := d.msg.Ack()
+	if errors.Is(err, jetstream.ErrMsgAlreadyAckd) {
+		return nil // or given back; then it comes again, and its result is known
+	}
+	return err
+}
 
 func (d *Delivery) key() messageKey {
 	return messageKey{d.Stream, d.Sequence, d.PublishedAt.UnixNano()}

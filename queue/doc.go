@@ -1,1 +1,74 @@
+// Package queue keeps invite jobs in NATS JetStream: how a job is written, where
+// it waits, who gets it, and how its end is recorded. It is the only package
+// that knows JetStream.
+//
+// # For producers
+//
+// A job is a JSON message on a subject that says whose it is. Any NATS client
+// can publish one; in Go, a [Publisher] does and checks it first:
+//
+//	nc, err := queue.Connect(queue.ConnectOptions{URL: "nats://127.0.0.1:4222"})
+//	…
+//	publisher, err := queue.NewPublisher(nc)
+//	…
+//	receipt, err := publisher.Publish(ctx,
+//		queue.Address{TitleID: 1234567890, Sender: "party-service"},
+//		queue.Job{InvitedUsers: []queue.XUID{2533274790395904}, ConnectionString: session},
+//		queue.WithMsgID(orderID))
+//
+// When Publish returns a [Receipt], the job will end as sent or as a dead letter,
+// whatever happens. When it returns an error, publish again with the same message
+// ID: a repeat within ten minutes is dropped. An [Address] with a campaign is for
+// bulk jobs; without one a player is waiting.
+//
+// A [Reader] shows how jobs ended: [Reader.WatchResults] as they end,
+// [Reader.Results] for the last day, [Reader.DeadLetters] for what was not sent
+// in the last thirty. Publishing a dead letter's body again on its subject is a
+// replay.
+//
+// # For workers
+//
+// [Open] creates the streams and returns a [Queue]:
+//
+//	q, err := queue.Open(ctx, nc, queue.Options{})
+//	…
+//	err = q.Consume(ctx, func(d *queue.Delivery) {
+//		… // park it, send it, and when it has ended:
+//		q.Settle(ctx, d, queue.Ending{Sent: 1, Attempts: 1, EndedAt: time.Now()}, func(err error) { … })
+//	})
+//
+// A [Delivery] is a lease: call [Delivery.Extend] well within Options.AckWait, or
+// the job goes to someone else. What is no job is delivered too, with the reason
+// in Invalid, so that it ends as a dead letter like any other.
+//
+// [Queue.Settle] stores the dead letters, then the result, and acknowledges the
+// job last. A job of which only a part has ended is kept with
+// [Queue.SaveProgress]; the progress comes with its next delivery, in whatever
+// worker.
+//
+// # Where things are
+//
+//	INVITES           invites.jobs.<titleId>.<sender>                  work queue, in partitions
+//	INVITE_CAMPAIGNS  invites.campaigns.<titleId>.<sender>.<campaign>  work queue, a consumer per campaign
+//	INVITE_DEAD       invites.dead.<titleId>.<reason>                  30 days
+//	INVITE_RESULTS    invites.results.<titleId>.<sender>.<campaign>    24 hours
+//	INVITE_PROGRESS   invites.progress.<stream>.<sequence>             internal: until the job ends
+//
+// The server stores a job of invites.jobs under invites.part.<n>.<titleId>.<sender>,
+// where n follows from title and sender. Each partition, and each campaign, has
+// one durable consumer, and the server gives its messages to one worker at a
+// time, the one it has pinned: so all jobs of a sender and title are in one
+// hand, and that worker alone can keep the service's limits for them.
+//
+// # What is promised, and by what
+//
+//   - A full queue refuses new jobs; it never drops old ones: discard policy, and
+//     [Open] refuses a stream that would.
+//   - A job is gone from its queue only after its end is stored: the order in
+//     Settle.
+//   - An end is stored once: message IDs made of the job's stream, sequence and
+//     time.
+//   - A job whose end is stored is not handed over again, though a crash took its
+//     acknowledgement: before a worker hands over the first job of a partition or
+//     campaign it reads the recent results, and acknowledges what is among them.
 package queue

@@ -21,7 +21,7 @@ import (
 // fails is tried again until ctx ends.
 func (q *Queue) Settle(ctx context.Context, d *Delivery, e Ending, done func(error)) {
 	maxPayload := q.nc.MaxPayload()
-	x := &entry{ctx: ctx, done: done, last: resultMessage(d, e), ack: d.msg.Ack}
+	x := &entry{ctx: ctx, done: done, last: resultMessage(d, e), ack: d.Ack}
 	for _, dead := range e.Dead {
 		x.first = append(x.first, letter(d, dead, e, maxPayload))
 	}
@@ -113,14 +113,20 @@ func (s *settler) send(x *entry, m *nats.Msg) jetstream.PubAckFuture {
 		return nil
 	}
 	var ack jetstream.PubAckFuture
-	ack, x.err = s.js.PublishMsgAsync(m)
+	ack, x.err = s.publishOnce(m)
 	return ack
+}
+
+// publishOnce keeps the library from publishing again by itself: a message that
+// is published late would replace a later one on its subject.
+func (s *settler) publishOnce(m *nats.Msg) (jetstream.PubAckFuture, error) {
+	return s.js.PublishMsgAsync(m, jetstream.WithRetryAttempts(0))
 }
 
 func (s *settler) storeLetters() {
 	for x := range s.letters {
 		for _, ack := range x.firstAcks {
-			s.wait(x, ack)
+			x.wait(ack)
 		}
 		if x.err == nil && len(x.first) > 0 {
 			x.first = nil
@@ -132,7 +138,7 @@ func (s *settler) storeLetters() {
 
 func (s *settler) storeResults() {
 	for x := range s.results {
-		s.wait(x, x.lastAck)
+		x.wait(x.lastAck)
 		switch {
 		case x.err != nil:
 			go s.retry(x)
@@ -157,16 +163,22 @@ func (s *settler) forgetProgress() {
 	}
 }
 
-// wait waits for one acknowledgement. The library ends each wait after apiTimeout.
-func (s *settler) wait(x *entry, ack jetstream.PubAckFuture) {
-	if x.err != nil {
-		return
+// wait waits for one acknowledgement, unless something failed before.
+func (x *entry) wait(ack jetstream.PubAckFuture) {
+	if x.err == nil {
+		x.err = stored(x.ctx, ack)
 	}
+}
+
+// stored waits for an acknowledgement. The library ends each wait after apiTimeout.
+func stored(ctx context.Context, ack jetstream.PubAckFuture) error {
 	select {
 	case <-ack.Ok():
-	case x.err = <-ack.Err():
-	case <-x.ctx.Done():
-		x.err = context.Cause(x.ctx)
+		return nil
+	case err := <-ack.Err():
+		return err
+	case <-ctx.Done():
+		return context.Cause(ctx)
 	}
 }
 
@@ -206,17 +218,14 @@ func (s *settler) retry(x *entry) {
 func (s *settler) rest(x *entry) error {
 	ctx, cancel := context.WithTimeout(x.ctx, apiTimeout)
 	defer cancel()
-	if x.obsolete != nil && x.obsolete() {
-		return nil
-	}
 	for len(x.first) > 0 {
-		if _, err := s.js.PublishMsg(ctx, x.first[0]); err != nil {
+		if err := s.again(ctx, x, x.first[0]); err != nil {
 			return err
 		}
 		x.first = x.first[1:]
 	}
 	if x.last != nil {
-		if _, err := s.js.PublishMsg(ctx, x.last); err != nil {
+		if err := s.again(ctx, x, x.last); err != nil {
 			return err
 		}
 		x.last = nil
@@ -231,6 +240,22 @@ func (s *settler) rest(x *entry) error {
 		return x.ack()
 	}
 	return nil
+}
+
+// again publishes and waits. No later entry can be published between the look
+// at whether this one is obsolete and its publishing.
+func (s *settler) again(ctx context.Context, x *entry, m *nats.Msg) error {
+	s.publish.Lock()
+	if x.obsolete != nil && x.obsolete() {
+		s.publish.Unlock()
+		return nil
+	}
+	ack, err := s.publishOnce(m)
+	s.publish.Unlock()
+	if err != nil {
+		return err
+	}
+	return stored(ctx, ack)
 }
 
 // warn says now and then that storing fails: an outage fails thousands at once.

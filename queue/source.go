@@ -123,10 +123,8 @@ func (s *source) pull(ctx context.Context) error {
 		return err
 	}
 	err = s.watch(ctx, consumer, trouble)
-	// Drain, not Stop: what is on its way still comes, and is given back or kept.
-	if ctx.Err() != nil {
-		s.in.close()
-	}
+	// Drain, not Stop: what is on its way still comes. It is given back only when
+	// nothing is asked for any more; else the server would send it here again.
 	consuming.Drain()
 	select {
 	case <-consuming.Closed():
@@ -171,6 +169,10 @@ func lost(err error) bool {
 // ensure returns the consumer, created if it is missing. An existing one keeps
 // what an operator set on it: a pause above all.
 func (s *source) ensure(ctx context.Context) (jetstream.Consumer, error) {
+	// Not cut off in the middle: a consumer that is created after its campaign
+	// was found to be over would stay.
+	ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), apiTimeout)
+	defer cancel()
 	found, err := s.stream.Consumer(ctx, s.cfg.Durable)
 	if errors.Is(err, jetstream.ErrConsumerNotFound) {
 		found, err = s.stream.CreateConsumer(ctx, s.cfg)

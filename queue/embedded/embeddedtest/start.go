@@ -15,14 +15,25 @@ import (
 // one goroutine for the whole process: started inside a bubble it would never
 // end there, and stop other tests' servers from having one.
 //
-// It also empties the process's sync.Pools. nats.go keeps its timers in one,
-// and a timer that was made in another bubble must not be used in this one.
+// It also empties the process's sync.Pools, before and after. nats.go keeps its
+// timers in one, and a timer of a bubble stops the process when it is used
+// outside of that. So tests in fake time must not run in parallel with others
+// of their package.
 func HoldClock(t testing.TB) {
 	t.Helper()
-	runtime.GC() // moves what is in a pool to its second chance
-	runtime.GC() // and drops it
+	emptyPools()
 	ats.Register()
-	t.Cleanup(ats.Unregister)
+	t.Cleanup(func() {
+		ats.Unregister()
+		emptyPools()
+	})
+}
+
+// emptyPools collects twice: the first collection moves what is in a pool to
+// its second chance, the second one drops it.
+func emptyPools() {
+	runtime.GC()
+	runtime.GC()
 }
 
 // Start starts a server that can be reached in this process only, on an empty

@@ -1,0 +1,158 @@
+package queue_test
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"log"
+	"os"
+	"time"
+
+	"github.com/nats-io/nats.go"
+
+	"github.com/invitedhq/invited/queue"
+	"github.com/invitedhq/invited/queue/embedded"
+)
+
+// natsForExamples stands for a NATS server that is there.
+func natsForExamples() (nc *nats.Conn, stop func()) {
+	dir, err := os.MkdirTemp("", "invited-example")
+	if err != nil {
+		log.Fatal(err)
+	}
+	server, err := embedded.Start(embedded.Options{DataDir: dir, Sync: embedded.Interval, Logger: discard()})
+	if err != nil {
+		log.Fatal(err)
+	}
+	if nc, err = server.Conn(); err != nil {
+		log.Fatal(err)
+	}
+	return nc, func() {
+		nc.Close()
+		server.Shutdown()
+		_ = os.RemoveAll(dir)
+	}
+}
+
+// A producer publishes a job and knows that it will be sent or end as a dead
+// letter.
+func ExamplePublisher_Publish() {
+	nc, stop := natsForExamples() // or queue.Connect
+	defer stop()
+	ctx := context.Background()
+	worker, err := queue.Open(ctx, nc, queue.Options{Logger: discard()}) // "invited serve" does this
+	if err != nil {
+		log.Fatal(err)
+	}
+	defer worker.Close()
+
+	publisher, err := queue.NewPublisher(nc)
+	if err != nil {
+		log.Fatal(err)
+	}
+	address := queue.Address{TitleID: 1234567890, Sender: "party-service"}
+	job := queue.Job{
+		ID:               "party-42",
+		InvitedUsers:     []queue.XUID{2533274790395904, 2533274790395905},
+		ConnectionString: "session/42",
+		ExpiresAt:        time.Now().Add(time.Minute),
+	}
+	receipt, err := publisher.Publish(ctx, address, job, queue.WithMsgID("party-42"))
+	if err != nil {
+		log.Fatal(err)
+	}
+	fmt.Println("stored in", receipt.Stream, "as", receipt.Sequence)
+
+	// Publishing it again after an unclear answer does no harm.
+	receipt, err = publisher.Publish(ctx, address, job, queue.WithMsgID("party-42"))
+	if err != nil {
+		log.Fatal(err)
+	}
+	fmt.Println("a repeat:", receipt.Duplicate)
+	// Output:
+	// stored in INVITES as 1
+	// a repeat: true
+}
+
+// Many jobs go out without waiting for each; their receipts are collected after.
+func ExamplePublisher_PublishAsync() {
+	nc, stop := natsForExamples()
+	defer stop()
+	ctx := context.Background()
+	worker, err := queue.Open(ctx, nc, queue.Options{Logger: discard()})
+	if err != nil {
+		log.Fatal(err)
+	}
+	defer worker.Close()
+
+	publisher, err := queue.NewPublisher(nc)
+	if err != nil {
+		log.Fatal(err)
+	}
+	address := queue.Address{TitleID: 1234567890, Sender: "news", Campaign: "spring-event"}
+	var futures []*queue.Future
+	for i := range 1000 {
+		future, err := publisher.PublishAsync(ctx, address, queue.Job{InvitedUsers: []queue.XUID{queue.XUID(1000 + i)}})
+		if err != nil {
+			log.Fatal(err)
+		}
+		futures = append(futures, future)
+	}
+	stored := 0
+	for _, future := range futures {
+		switch _, err := future.Wait(ctx); {
+		case err == nil:
+			stored++
+		case errors.Is(err, queue.ErrFull):
+			fmt.Println("the queue is full: go on later")
+		default:
+			log.Fatal(err)
+		}
+	}
+	fmt.Println(stored, "stored")
+	// Output: 1000 stored
+}
+
+// To wait for a job's end, watch first and publish then.
+func ExampleReader_WatchResults() {
+	nc, stop := natsForExamples()
+	defer stop()
+	ctx, cancel := context.WithCancel(context.Background())
+	worker, err := queue.Open(ctx, nc, queue.Options{Logger: discard()})
+	if err != nil {
+		log.Fatal(err)
+	}
+	defer worker.Close()
+	consumed := make(chan error)
+	go func() { // stands for a worker that sends
+		consumed <- worker.Consume(ctx, func(d *queue.Delivery) {
+			worker.Settle(ctx, d, queue.Ending{Sent: len(d.Job.InvitedUsers), Attempts: 1, EndedAt: time.Now()}, func(error) {})
+		})
+	}()
+
+	address := queue.Address{TitleID: 1234567890, Sender: "party-service"}
+	reader, err := queue.NewReader(nc)
+	if err != nil {
+		log.Fatal(err)
+	}
+	watch, err := reader.WatchResults(ctx, address)
+	if err != nil {
+		log.Fatal(err)
+	}
+	defer watch.Stop()
+	publisher, err := queue.NewPublisher(nc)
+	if err != nil {
+		log.Fatal(err)
+	}
+	if _, err := publisher.Publish(ctx, address, queue.Job{ID: "party-42", InvitedUsers: []queue.XUID{1, 2}}); err != nil {
+		log.Fatal(err)
+	}
+	result, err := watch.Next(ctx)
+	if err != nil {
+		log.Fatal(err)
+	}
+	fmt.Println(result.ID, "sent to", result.Sent)
+	cancel()
+	<-consumed
+	// Output: party-42 sent to 2
+}
