@@ -73,8 +73,7 @@ func Connect(o ConnectOptions) (*nats.Conn, error) {
 	address := or(o.URL, nats.DefaultURL)
 	nc, err := nats.Connect(address, opts...)
 	if err != nil {
-		var bad *url.Error
-		if errors.As(err, &bad) { // its text shows parts of the URL
+		if _, bad := errors.AsType[*url.Error](err); bad { // its text shows parts of the URL
 			err = errURL
 		}
 		return nil, fmt.Errorf("connecting to NATS at %s: %w", RedactURL(address), err)

@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"slices"
 	"strings"
 	"unicode/utf8"
 
@@ -277,7 +278,7 @@ func withoutRepeats(users []XUID) []XUID {
 	if len(users) <= few {
 		kept := users[:0]
 		for _, x := range users {
-			if !contains(kept, x) {
+			if !slices.Contains(kept, x) {
 				kept = append(kept, x)
 			}
 		}
@@ -292,15 +293,6 @@ func withoutRepeats(users []XUID) []XUID {
 		}
 	}
 	return kept
-}
-
-func contains(users []XUID, x XUID) bool {
-	for _, u := range users {
-		if u == x {
-			return true
-		}
-	}
-	return false
 }
 
 // LooseID finds the id in a body that is no valid job, so that its result and

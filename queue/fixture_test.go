@@ -2,7 +2,6 @@ package queue_test
 
 import (
 	"context"
-	"io"
 	"log/slog"
 	"strconv"
 	"sync"
@@ -73,7 +72,7 @@ func (f *fixture) open(o queue.Options) {
 	f.Cleanup(f.queue.Close)
 }
 
-func discard() *slog.Logger { return slog.New(slog.NewTextHandler(io.Discard, nil)) }
+func discard() *slog.Logger { return slog.New(slog.DiscardHandler) }
 
 var (
 	alice    = queue.Address{TitleID: 100, Sender: "alice"}

@@ -147,7 +147,7 @@ func (l *progressLog) load(ctx context.Context) error {
 // been another worker's since the records were loaded, so it is looked up.
 func (l *progressLog) attach(ctx context.Context, d *Delivery) error {
 	if d.Invalid != nil {
-		return nil
+		return nil //nolint:nilerr // what is no job has no progress
 	}
 	subject := d.key().progressSubject()
 	l.mu.Lock()

@@ -155,8 +155,7 @@ func publishError(subject string, err error) error {
 }
 
 func publishKind(err error) error {
-	var api *jetstream.APIError
-	if errors.As(err, &api) {
+	if api, ok := errors.AsType[*jetstream.APIError](err); ok {
 		switch api.ErrorCode {
 		case codeStoreFailed, codeNoResources, codeNoStorage, codeAccountExceeded:
 			return ErrFull

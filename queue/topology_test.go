@@ -110,7 +110,7 @@ func TestOpenRefusesAStreamThatWouldBreakAPromise(t *testing.T) {
 			require.ErrorAs(t, err, &topology)
 			assert.Equal(t, test.stream, topology.Stream)
 			assert.Equal(t, test.setting, topology.Setting)
-			assert.NotEqual(t, topology.Found, topology.Wanted)
+			assert.NotEqual(t, topology.Wanted, topology.Found)
 			assert.Contains(t, topology.Error(), test.wayOut)
 		})
 	}

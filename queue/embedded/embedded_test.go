@@ -100,7 +100,7 @@ func TestBadOptionsAreRefused(t *testing.T) {
 
 func TestItRunsInFakeTime(t *testing.T) {
 	embeddedtest.HoldClock(t)
-	real := time.Now()
+	began := time.Now()
 	synctest.Test(t, func(t *testing.T) {
 		js, err := jetstream.New(embeddedtest.Connect(t, embeddedtest.Start(t)))
 		require.NoError(t, err)
@@ -115,5 +115,5 @@ func TestItRunsInFakeTime(t *testing.T) {
 		require.NoError(t, err)
 		require.Zero(t, info.State.Msgs, "an hour is an hour of the bubble")
 	})
-	require.Less(t, time.Since(real), time.Minute, "and takes no time")
+	require.Less(t, time.Since(began), time.Minute, "and takes no time")
 }

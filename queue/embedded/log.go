@@ -13,11 +13,11 @@ type serverLog struct {
 }
 
 func (l *serverLog) Warnf(format string, v ...any) {
-	l.log.Warn("embedded NATS: " + fmt.Sprintf(format, v...))
+	l.log.Warn("embedded NATS", "said", fmt.Sprintf(format, v...))
 }
 
 func (l *serverLog) Errorf(format string, v ...any) {
-	l.log.Error("embedded NATS: " + fmt.Sprintf(format, v...))
+	l.log.Error("embedded NATS", "said", fmt.Sprintf(format, v...))
 }
 
 func (l *serverLog) Fatalf(format string, v ...any) {
