@@ -54,6 +54,7 @@ func newScript(now time.Time) *script {
 		s.want.sent += n
 		return j.InvitedUsers
 	}
+	add(demoBusy, "", "lobby=busy", 4) // first, while its quota is still used up
 	for range 25 {
 		recipients := add(demoCup, demoCampaign, "cup=finals", xbl.MaxInvitedUsers)
 		s.refused = recipients[10]
@@ -65,7 +66,6 @@ func newScript(now time.Time) *script {
 	for range 10 {
 		add(demoSolo, "", "party=solo", 1)
 	}
-	add(demoBusy, "", "lobby=busy", 4)
 
 	add(demoSolo, "", "lobby=over", 3)
 	s.jobs[len(s.jobs)-1].job.ExpiresAt = now.Add(-time.Minute)
