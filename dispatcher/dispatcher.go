@@ -46,9 +46,15 @@ type CallEnded struct {
 type JobEnded struct {
 	TitleID uint32
 	Lane    queue.Lane
-	Sent    int                  // recipients
-	Dead    map[queue.Reason]int // recipients; an invalid job counts with 0
-	Took    time.Duration        // from publish to the last 204; zero where nothing was sent
+	Sent    int           // recipients
+	Dead    []DeadLetter  // one for each that was stored
+	Took    time.Duration // from publish to the last 204; zero where nothing was sent
+}
+
+// DeadLetter is one stored dead letter. What is no job has no recipients.
+type DeadLetter struct {
+	Reason     queue.Reason
+	Recipients int
 }
 
 // Config says how a worker behaves. Every field is required but ServerAudience.
@@ -125,6 +131,24 @@ func (d *Dispatcher) Deliver(x *queue.Delivery) {
 	case d.inbox <- x:
 	case <-d.stopped:
 		d.release(x)
+		return
+	}
+	select {
+	case <-d.stopped: // both were possible, and nobody may be there any more to take it out
+		d.releaseInbox()
+	default:
+	}
+}
+
+// releaseInbox gives back what was delivered and not taken by the loop.
+func (d *Dispatcher) releaseInbox() {
+	for {
+		select {
+		case x := <-d.inbox:
+			d.release(x)
+		default:
+			return
+		}
 	}
 }
 

@@ -22,7 +22,8 @@ type loop struct {
 	answerBuf []answer
 	storedBuf []stored
 
-	calling context.Context // of calls and of endings being stored: ends when the grace is over
+	outbox  *outbox
+	calling context.Context // of calls: ends when the grace is over
 }
 
 // held is a job this worker has the lease of.
@@ -39,13 +40,19 @@ type held struct {
 func (d *Dispatcher) Run(ctx context.Context) error {
 	calling, cut := context.WithCancel(context.WithoutCancel(ctx))
 	defer cut()
-	l := &loop{Dispatcher: d, plan: plan.New(d.cfg.Plan), held: make(map[message]*held), calling: calling}
+	storing, giveUp := context.WithCancel(context.WithoutCancel(ctx))
+	l := &loop{
+		Dispatcher: d, plan: plan.New(d.cfg.Plan), held: make(map[message]*held), calling: calling, outbox: newOutbox(),
+	}
+	left := make(chan struct{})
+	go l.outbox.run(storing, left)
+	defer func() { giveUp(); close(left); <-l.outbox.done }()
 
 	wake := time.NewTimer(0)
 	defer wake.Stop()
 	leases := time.NewTicker(d.cfg.Lease / 3)
 	defer leases.Stop()
-	stop, graceOver := ctx.Done(), (<-chan time.Time)(nil)
+	stop, graceOver, storeOver := ctx.Done(), (<-chan time.Time)(nil), (<-chan time.Time)(nil)
 	for {
 		select {
 		case x := <-d.inbox:
@@ -62,11 +69,15 @@ func (d *Dispatcher) Run(ctx context.Context) error {
 		case <-stop:
 			stop = nil
 			close(d.stopped)
+			d.releaseInbox()
 			l.plan.Stop()
 			graceOver = time.After(d.cfg.Grace)
 		case <-graceOver:
 			cut() // calls in flight answer at once, as unknown
-			graceOver = nil
+			graceOver, storeOver = nil, time.After(leaveFor)
+		case <-storeOver:
+			giveUp() // what is not stored by now comes again
+			storeOver = nil
 		}
 		l.drain()
 		if next := l.step(); !next.IsZero() {

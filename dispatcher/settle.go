@@ -3,6 +3,7 @@ package dispatcher
 import (
 	"context"
 	"errors"
+	"slices"
 	"sync"
 	"time"
 
@@ -14,13 +15,20 @@ func (l *loop) settle(h *held, e queue.Ending) {
 	h.ending = true
 	h.end = e
 	l.storing++
-	l.store.Settle(l.calling, h.delivery, e, func(err error) { l.Dispatcher.stored.put(stored{h, true, err}) })
+	delivery := h.delivery
+	l.outbox.letters.put(func(ctx context.Context) {
+		l.store.Settle(ctx, delivery, e, func(err error) { l.Dispatcher.stored.put(stored{h, true, err}) })
+	})
 }
 
 // saveProgress has what ended of a job stored, so that a crash repeats nothing of it.
 func (l *loop) saveProgress(h *held) {
 	l.storing++
-	l.store.SaveProgress(l.calling, h.delivery, progressOf(h), func(err error) { l.Dispatcher.stored.put(stored{h, false, err}) })
+	delivery, p := h.delivery, progressOf(h)
+	p.Ended, p.Dead = slices.Clone(p.Ended), slices.Clone(p.Dead) // the plan goes on writing to its own
+	l.outbox.letters.put(func(ctx context.Context) {
+		l.store.SaveProgress(ctx, delivery, p, func(err error) { l.Dispatcher.stored.put(stored{h, false, err}) })
+	})
 }
 
 func progressOf(h *held) queue.Progress {
@@ -29,14 +37,14 @@ func progressOf(h *held) queue.Progress {
 }
 
 // noted takes note of what is stored now. The store retries by itself until
-// its context ends, so an error means that this worker is stopping: the job
-// stays unacknowledged and comes again.
+// its context ends, so an ending that is not stored means that this worker is
+// stopping: the job stays unacknowledged and comes again.
 func (l *loop) noted(s stored) {
 	l.storing--
 	h := s.held
 	if s.err != nil {
-		l.log.Warn("an ending could not be stored before the stop; the job will be delivered again",
-			"job", h.delivery.ID(), "title", h.delivery.Address.TitleID, "error", s.err)
+		l.log.Warn("not stored; the job will be delivered again", "job", h.delivery.ID(),
+			"title", h.delivery.Address.TitleID, "ending", s.ending, "error", s.err)
 		return
 	}
 	if !s.ending {
@@ -52,10 +60,7 @@ func (l *loop) noted(s stored) {
 func endedOf(h *held) JobEnded {
 	e := JobEnded{TitleID: h.delivery.Address.TitleID, Lane: h.delivery.Lane, Sent: h.end.Sent}
 	for _, dead := range h.end.Dead {
-		if e.Dead == nil {
-			e.Dead = make(map[queue.Reason]int, 1)
-		}
-		e.Dead[dead.Reason] += len(dead.Recipients)
+		e.Dead = append(e.Dead, DeadLetter{Reason: dead.Reason, Recipients: len(dead.Recipients)})
 	}
 	if h.end.Sent > 0 {
 		e.Took = h.job.SentAt.Sub(h.delivery.PublishedAt)
@@ -63,8 +68,9 @@ func endedOf(h *held) JobEnded {
 	return e
 }
 
-// leaveFor is how long a stopping worker takes to write down which of its jobs
-// may have been sent.
+// leaveFor is how long a stopping worker takes, when its grace is over, to
+// write down how the calls that were cut off ended, and which of its jobs may
+// have been sent.
 const leaveFor = 2 * time.Second
 
 // leave gives back what has not ended. A job whose call was cut off may have

@@ -104,9 +104,9 @@ func (m *Metrics) JobEnded(j dispatcher.JobEnded) {
 	lane := t.lanes.of(j.Lane)
 	lane.jobs[outcomeOf(j)].Inc()
 	lane.sent.Add(float64(j.Sent))
-	for reason, n := range j.Dead {
-		lane.dead[reason].Add(float64(n))
-		t.deadLetters[reason].Inc()
+	for _, letter := range j.Dead {
+		lane.dead[letter.Reason].Add(float64(letter.Recipients))
+		t.deadLetters[letter.Reason].Inc()
 	}
 	if j.Took > 0 {
 		m.delivery.of(j.Lane).Observe(j.Took.Seconds())

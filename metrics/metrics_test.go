@@ -46,8 +46,8 @@ func TestEveryMetricOfTheContractIsThereWithItsLabels(t *testing.T) {
 	m.JobDelivered(queue.Bulk, true)
 	m.CallEnded(dispatcher.CallEnded{TitleID: 730, Lane: queue.Bulk, Recipients: 16, Took: time.Second})
 	m.CallEnded(dispatcher.CallEnded{TitleID: 730, Lane: queue.Bulk, Recipients: 4, Kind: xbl.Throttled, Blocked: 15 * time.Second})
-	m.JobEnded(dispatcher.JobEnded{TitleID: 730, Lane: queue.Interactive, Sent: 15, Dead: map[queue.Reason]int{queue.Rejected: 1}, Took: time.Second})
-	m.JobEnded(dispatcher.JobEnded{TitleID: 730, Lane: queue.Interactive, Dead: map[queue.Reason]int{queue.Invalid: 0}})
+	m.JobEnded(dispatcher.JobEnded{TitleID: 730, Lane: queue.Interactive, Sent: 15, Dead: []dispatcher.DeadLetter{{Reason: queue.Rejected, Recipients: 1}}, Took: time.Second})
+	m.JobEnded(dispatcher.JobEnded{TitleID: 730, Lane: queue.Interactive, Dead: []dispatcher.DeadLetter{{Reason: queue.Invalid}}})
 	m.JobEnded(dispatcher.JobEnded{TitleID: 730, Lane: queue.Bulk, Sent: 16})
 
 	for _, line := range []string{

@@ -76,8 +76,8 @@ func (k *key) answered(c *Call, err *xbl.Error) {
 func (p *Planner) sent(now time.Time, k *key, c *Call) {
 	c.attempted()
 	k.regain()
-	if t := k.title; t.refused == (share{c.ConnectionString, c.Platform}) {
-		t.refusedAt = time.Time{}
+	if k.hopeless.share == (share{c.ConnectionString, c.Platform}) {
+		k.hopelessAt = time.Time{}
 	}
 	for _, w := range c.parcels {
 		for _, s := range w.spans {
@@ -192,8 +192,8 @@ func (p *Planner) rejected(now time.Time, k *key, c *Call, err *xbl.Error) {
 		p.die(spans[0], why)
 		return
 	}
-	shortcut := k.title.justRefused(now, share{c.ConnectionString, c.Platform})
-	p.narrow(now, k, newNarrowing(spans, len(c.InvitedUsers), shortcut))
+	what := refusal{share{c.ConnectionString, c.Platform}, err.Code, err.Detail}
+	p.narrow(now, k, newNarrowing(spans, len(c.InvitedUsers), what, k.justRefused(now, what)))
 }
 
 // narrow asks the next question of a narrowing, or ends it.
@@ -203,7 +203,7 @@ func (p *Planner) narrow(now time.Time, k *key, n *narrowing) {
 		return
 	}
 	if n.hopeless() {
-		k.title.refused, k.title.refusedAt = n.share, now
+		k.hopeless, k.hopelessAt = n.why, now
 	}
 	for _, s := range n.rest() {
 		p.die(s, queue.Dead{Reason: queue.Rejected, Status: 400, Detail: fmt.Sprintf(

@@ -262,12 +262,88 @@ func TestAWhollyRefusedJobStopsEarly(t *testing.T) {
 	w.add(second)
 	w.run(time.Second)
 	w.requireEndedOnce(second)
-	assert.LessOrEqual(t, s.calls-before, 3, "fewer when the same was just refused as a whole")
+	assert.LessOrEqual(t, s.calls-before, 4, "fewer when the same was just refused as a whole")
 
 	good := bulk("cup", "finals", 16)
 	w.add(good)
 	w.run(time.Second)
 	assert.Equal(t, 16, good.Sent, "what is not refused is sent all the same")
+}
+
+func TestNobodysJobDiesOfWhatHappenedToAnothers(t *testing.T) {
+	one := []Window{{1, time.Second}}
+	s := &service{offset: -1, windows: one, refuses: map[queue.XUID]bool{}}
+	w := newWorld(t, Config{Limits: Limits{Windows: one}}, s)
+	w.add(interactive("ada", 16)) // takes the call of this second
+	all := jobs(16, func() *Job { return interactive("ada", 1) })
+	for _, j := range all[:12] {
+		s.refuses[j.Recipients[0]] = true
+	}
+	w.add(all...)
+	w.run(time.Minute)
+	w.requireEndedOnce(all...)
+	for _, j := range all[12:] {
+		assert.Equal(t, 1, j.Sent, "twelve strangers in the same call were refused; that says nothing of this job")
+	}
+}
+
+func TestARequestRefusedAsAWholeSaysNothingOfAnotherSendersNorOfAnotherReason(t *testing.T) {
+	s := &service{offset: -1, refuses: map[queue.XUID]bool{}}
+	w := newWorld(t, Config{}, s)
+	bad := bulk("cup", "finals", 16)
+	for _, u := range bad.Recipients {
+		s.refuses[u] = true
+	}
+	w.add(bad)
+	w.run(time.Second)
+	w.requireEndedOnce(bad)
+	k := w.planner.keys[bad.Key]
+	why := refusal{code: "RequestValidationError"}
+	assert.True(t, k.justRefused(w.now, why))
+	assert.False(t, k.justRefused(w.now, refusal{code: "RequestValidationError", detail: "something else"}))
+	assert.False(t, k.justRefused(w.now.Add(hopelessFor), why), "for five minutes")
+	assert.False(t, w.planner.key(Key{"bob", 730}).justRefused(w.now, why))
+}
+
+func TestARefusedCampaignDoesNotHoldUpAPlayer(t *testing.T) {
+	one := []Window{{1, 10 * time.Second}}
+	s := &service{offset: -1, windows: one}
+	w := newWorld(t, Config{Limits: Limits{Windows: one}}, s)
+	first := bulk("cup", "finals", 16) // takes the call of these ten seconds
+	campaign := bulk("cup", "finals", 8)
+	player := interactive("cup", 1)
+	s.refuses = map[queue.XUID]bool{campaign.Recipients[3]: true}
+	w.add(first)
+	w.add(campaign, player)
+	w.run(11 * time.Second)
+	assert.Equal(t, 1, w.ended[player], "a call carries one lane, so a refusal of the other's is not theirs")
+	w.run(10 * time.Minute)
+	w.requireEndedOnce(first, campaign, player)
+}
+
+func TestWhatIsStillToBeAskedForExpiresInTimeToo(t *testing.T) {
+	one := []Window{{1, time.Second}}
+	s := &service{offset: -1, windows: one, refuses: map[queue.XUID]bool{}}
+	w := newWorld(t, Config{Limits: Limits{Windows: one}}, s)
+	w.add(bulk("cup", "finals", 16)) // takes the call of this second
+	lasting, expiring := bulk("cup", "finals", 8), bulk("cup", "finals", 8)
+	s.refuses[lasting.Recipients[0]] = true
+	expiring.ExpiresAt = w.now.Add(20 * time.Second)
+	calls := 0
+	s.faulty = func(c *Call) *xbl.Error {
+		if calls++; calls == 2 { // the first question of the narrowing
+			return &xbl.Error{Kind: xbl.Throttled, Status: 429, Written: true, RetryAfter: 2 * time.Hour}
+		}
+		return nil
+	}
+	w.add(lasting, expiring)
+	w.run(21 * time.Second)
+	assert.Equal(t, 1, w.ended[expiring], "not when the Retry-After is over")
+	w.run(3 * time.Hour)
+	w.requireEndedOnce(lasting, expiring)
+	assert.Equal(t, 7, lasting.Sent)
+	w.run(time.Hour)
+	w.requireForgotten()
 }
 
 func TestARefusalOfSeveralIsNarrowedToThem(t *testing.T) {

@@ -32,10 +32,11 @@ type Job struct {
 	MaybeDuplicate bool
 	SentAt         time.Time // of the last call that was sent
 
-	open     int
-	parcels  []*parcel // those that wait, not those in a call
-	alarm    alarm     // expiry
-	progress bool      // told of in the next Step
+	open       int
+	parcels    []*parcel // those that wait, not those in a call
+	narrowings []*narrowing
+	alarm      alarm // expiry
+	progress   bool  // told of in the next Step
 }
 
 // span is a run of a job's recipients that is still open.
@@ -89,9 +90,32 @@ func (j *Job) expired(now time.Time) bool {
 // wake is the job's expiry: what waits of it will not be sent. What is in a
 // call right now ends as that call does.
 func (j *Job) wake(p *Planner, now time.Time) {
+	if !j.expired(now) { // the wall clock was set back
+		p.setExpiry(now, j)
+		return
+	}
+	for _, n := range j.narrowings {
+		n.without(func(s span) bool {
+			if s.job != j {
+				return false
+			}
+			p.die(s, expiredDead(j))
+			return true
+		})
+	}
 	for _, w := range slices.Clone(j.parcels) {
 		p.unpark(w)
 		p.park(now, w, front)
 	}
 	p.refresh(now, p.keys[j.Key])
+}
+
+// setExpiry sets the job's alarm. expiresAt is wall-clock time; all alarms are
+// compared by Go's monotonic reading, which now brings along.
+func (p *Planner) setExpiry(now time.Time, j *Job) {
+	p.alarms.set(&j.alarm, now.Add(j.ExpiresAt.Sub(now)), j)
+}
+
+func expiredDead(j *Job) queue.Dead {
+	return queue.Dead{Reason: queue.Expired, Detail: "expired at " + j.ExpiresAt.UTC().Format(time.RFC3339Nano) + " before it could be sent"}
 }

@@ -26,6 +26,9 @@ type key struct {
 	refused   int       // tokens the API refused in a row
 	probing   bool      // the next call shows whether a block, or a want of tokens, is over: one at a time
 
+	hopeless   refusal // the request last refused as a whole, and when
+	hopelessAt time.Time
+
 	ready bool // in the planner's list of keys that may send
 	alarm alarm
 }
@@ -145,10 +148,18 @@ func (k *key) idleAt() time.Time {
 	if k.blocked.After(at) {
 		at = k.blocked
 	}
-	if t := k.title; !t.refusedAt.IsZero() && t.refusedAt.Add(refusedFor).After(at) {
-		at = t.refusedAt.Add(refusedFor)
+	if !k.hopelessAt.IsZero() && k.hopelessAt.Add(hopelessFor).After(at) {
+		at = k.hopelessAt.Add(hopelessFor)
 	}
 	return at
+}
+
+// hopelessFor is how long a request that was refused as a whole is taken to be
+// refused still, so that less is spent on finding it out again.
+const hopelessFor = 5 * time.Minute
+
+func (k *key) justRefused(now time.Time, why refusal) bool {
+	return k.hopeless == why && !k.hopelessAt.IsZero() && now.Sub(k.hopelessAt) < hopelessFor
 }
 
 // block holds the key until then, and says by how much that is longer than

@@ -1,5 +1,7 @@
 package plan
 
+import "slices"
+
 // narrowing finds the refused recipients of a call that was answered 400 as a
 // whole. It offers one group after the other: halves, until refused recipients
 // stand alone and all others are sent. It is sequential on purpose: each
@@ -9,16 +11,25 @@ package plan
 // connectionString. Halving that to the end would cost 31 calls for 16
 // recipients. So once both halves are refused, single recipients are asked
 // first, and when enough of them in a row are refused with nothing sent, the
-// rest is taken as refused: at most 8 calls, fewer when the same was refused
-// as a whole a moment ago.
+// rest of the same job is taken as refused: at most 8 calls, fewer when the
+// same key's same request was refused as a whole a moment ago. Nobody's job
+// dies of what happened to another's: where several jobs shared the call,
+// every recipient is asked.
 type narrowing struct {
-	share    share
+	why      refusal // of the first call
 	open     []group
 	asked    group
+	oneJob   bool // all recipients are of one job
 	shortcut bool // the same request was just refused as a whole: ask fewer
 	refused  int  // calls refused, the first one included
 	singles  int  // of them for a single recipient
 	sent     bool // some call of the narrowing was sent
+}
+
+// refusal is what a request was refused for: another reason is another matter.
+type refusal struct {
+	share        share
+	code, detail string
 }
 
 // group is recipients of one call, and what is known of them.
@@ -31,16 +42,22 @@ type group struct {
 
 const (
 	singlesBeforeGivingUp = 5 // with the whole and its two halves: 8 calls
-	singlesIfJustRefused  = 2
+	singlesIfJustRefused  = 3 // with the whole: 4 calls
 )
 
-func newNarrowing(spans []span, n int, shortcut bool) *narrowing {
-	return &narrowing{
-		share:    shareOf(spans[0].job),
+func newNarrowing(spans []span, n int, why refusal, shortcut bool) *narrowing {
+	nr := &narrowing{
+		why:      why,
 		open:     []group{{spans: spans, n: n, tainted: true}},
+		oneJob:   true,
 		shortcut: shortcut,
 		refused:  1,
 	}
+	for _, s := range spans {
+		nr.oneJob = nr.oneJob && s.job == spans[0].job
+		s.job.narrowings = append(s.job.narrowings, nr)
+	}
+	return nr
 }
 
 // next says which recipients to ask for next; false: all are answered, or the
@@ -110,14 +127,14 @@ func (n *narrowing) wantsSingle() bool {
 	return n.refused >= 3 || n.shortcut
 }
 
-// single takes one recipient from the group that was asked longest ago, from
-// its two ends in turn, so that the questions spread over the whole call.
+// single takes one recipient from the group that was asked longest ago: its
+// first, its last or its middle one in turn, so that the questions spread over
+// the whole call.
 func (n *narrowing) single() group {
 	g := n.remove(0)
-	one, rest := g.split(1)
-	if n.singles%2 == 1 {
-		rest, one = g.split(g.n - 1)
-	}
+	before, rest := g.split([]int{0, g.n - 1, g.n / 2}[n.singles%3])
+	one, after := rest.split(1)
+	rest = group{spans: append(before.spans, after.spans...), n: before.n + after.n}
 	if rest.n > 0 {
 		rest.tainted = true
 		n.open = append(n.open, rest)
@@ -127,10 +144,28 @@ func (n *narrowing) single() group {
 }
 
 func (n *narrowing) hopeless() bool {
-	if n.sent {
+	if n.sent || !n.oneJob {
 		return false
 	}
 	return n.singles >= singlesBeforeGivingUp || n.shortcut && n.singles >= singlesIfJustRefused
+}
+
+// without takes the recipients out of the groups not asked yet of whom drop says so.
+func (n *narrowing) without(drop func(span) bool) {
+	kept := n.open[:0]
+	for i, g := range n.open {
+		g.spans = slices.DeleteFunc(g.spans, drop)
+		g.n = 0
+		for _, s := range g.spans {
+			g.n += s.len()
+		}
+		if g.n > 0 {
+			kept = append(kept, g)
+		} else if i == len(n.open)-1 {
+			n.asked.twin = false // its other half is gone
+		}
+	}
+	n.open = kept
 }
 
 // rest empties the narrowing of what it gave up.

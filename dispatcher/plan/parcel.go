@@ -95,8 +95,7 @@ func (w *parcel) dropExpired(now time.Time, end func(span, queue.Dead)) bool {
 			return false
 		}
 		w.n -= s.len()
-		end(s, queue.Dead{Reason: queue.Expired, Detail: "expired at " +
-			s.job.ExpiresAt.UTC().Format(time.RFC3339Nano) + " before it could be sent"})
+		end(s, expiredDead(s.job))
 		return true
 	})
 	return w.n > 0

@@ -18,6 +18,7 @@ type Planner struct {
 	alarms   alarms
 	inFlight int
 	jobs     int
+	paused   bool
 
 	step Step
 }
@@ -79,7 +80,7 @@ func (p *Planner) Add(now time.Time, j *Job) {
 		k.lastInteractive = now
 	}
 	if !j.ExpiresAt.IsZero() {
-		p.alarms.set(&j.alarm, j.ExpiresAt, j)
+		p.setExpiry(now, j)
 	}
 	for _, w := range parcels(j) {
 		if why := k.tooLate(now, w); why != "" {
@@ -96,7 +97,7 @@ func (p *Planner) Next(now time.Time) Step {
 	for a := p.alarms.due(now); a != nil; a = p.alarms.due(now) {
 		a.of.wake(p, now)
 	}
-	for p.inFlight < p.cfg.MaxInFlight && p.ready.Len() > 0 {
+	for !p.paused && p.inFlight < p.cfg.MaxInFlight && p.ready.Len() > 0 {
 		k := p.ready.Remove(p.ready.Front()).(*key)
 		k.ready = false
 		if held, _ := k.hold(now); held == nothing && k.waiting() {
@@ -220,20 +221,19 @@ func (p *Planner) Stop() { p.cfg.MaxInFlight = 0 }
 // compose makes the key's next call: the parcel whose turn it is, and those
 // that may travel with it. Only whole parcels, and nothing waits to fill a call.
 func (p *Planner) compose(now time.Time, k *key) *Call {
-	lines := k.lines()
-	served := lines[0]
+	served := k.lines()[0]
 	w := served.first()
 	c := &Call{Key: k.id, Lane: w.job().Lane, ConnectionString: w.job().ConnectionString, Platform: w.job().Platform, Started: now}
 	c.parcels = append(c.parcels, w)
 	room := xbl.MaxInvitedUsers - w.n
 	served.take(w)
 	if !w.alone(p.cfg.MaxAttempts) {
-		for _, l := range lines {
-			for _, mate := range l.fitting(w.share(), room, p.cfg.MaxAttempts) {
-				l.take(mate)
-				c.parcels = append(c.parcels, mate)
-				room -= mate.n
-			}
+		// From this line only: when a call is refused, what travelled together
+		// is asked again together, and a campaign must not hold up a player.
+		for _, mate := range served.fitting(w.share(), room, p.cfg.MaxAttempts) {
+			served.take(mate)
+			c.parcels = append(c.parcels, mate)
+			room -= mate.n
 		}
 	}
 	k.turn(served)

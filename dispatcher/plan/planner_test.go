@@ -288,6 +288,56 @@ func TestAWindowOfOneCallIsNotAllReserved(t *testing.T) {
 	assert.Equal(t, 1, w.ended[campaign])
 }
 
+func TestAJobExpiresByTheWallClockWhateverItsSteps(t *testing.T) {
+	w := newWorld(t, Config{}, &service{offset: -1})
+	w.planner.Pause(true)
+	j := interactive("ada", 1)
+	j.ExpiresAt = w.now.Add(time.Minute)
+	w.add(j)
+	j.ExpiresAt = j.ExpiresAt.Add(time.Hour) // as if the wall clock had been set back by an hour
+	w.run(2 * time.Minute)
+	assert.Zero(t, w.ended[j])
+	w.run(time.Hour)
+	assert.Equal(t, 1, w.ended[j])
+}
+
+func TestAPausedPlannerMakesNoCalls(t *testing.T) {
+	w := newWorld(t, Config{}, &service{offset: -1})
+	w.planner.Pause(true)
+	j, expiring := interactive("ada", 1), interactive("ada", 1)
+	expiring.ExpiresAt = w.now.Add(time.Second)
+	w.add(j, expiring)
+	w.run(time.Minute)
+	assert.Equal(t, 1, w.ended[expiring], "jobs expire all the same")
+	assert.Zero(t, w.ended[j])
+	w.planner.Pause(false)
+	w.step()
+	w.run(time.Second)
+	assert.Equal(t, 1, w.ended[j])
+}
+
+func TestADroppedJobIsNotSent(t *testing.T) {
+	one := []Window{{1, time.Second}}
+	s := &service{offset: -1, windows: one, refuses: map[queue.XUID]bool{}}
+	w := newWorld(t, Config{Limits: Limits{Windows: one}}, s)
+	inCall, waiting, suspect, innocent := interactive("ada", 16), interactive("ada", 40), interactive("ada", 8), interactive("ada", 8)
+	s.refuses[suspect.Recipients[0]] = true
+	waiting.ConnectionString = "another"
+	w.add(inCall, suspect, innocent, waiting)
+	assert.False(t, w.planner.Drop(w.now, inCall), "what is in a call ends as that call does")
+	assert.True(t, w.planner.Drop(w.now, waiting))
+	w.run(1100 * time.Millisecond) // the call of suspect and innocent is refused
+	assert.True(t, w.planner.Drop(w.now, suspect), "a part of a narrowing can be dropped too")
+	w.run(10 * time.Minute)
+	w.requireEndedOnce(inCall, innocent)
+	assert.Zero(t, w.ended[waiting])
+	assert.Zero(t, w.ended[suspect])
+	for _, u := range append(waiting.Recipients, suspect.Recipients...) {
+		require.Zero(t, s.sent[u])
+	}
+	w.requireForgotten()
+}
+
 func TestStopMakesNoMoreCalls(t *testing.T) {
 	w := newWorld(t, Config{}, &service{offset: -1})
 	w.planner.Stop()

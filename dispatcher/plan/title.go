@@ -23,19 +23,11 @@ type title struct {
 	probing  bool
 	prober   *key // the key of the last probe
 	pause    backoff.BackOff
-
-	refused   share // the request last refused as a whole, and when
-	refusedAt time.Time
 }
 
-const (
-	// outageAfter transient failures in a row, with no other answer in
-	// between, are an outage of the title.
-	outageAfter = 3
-	// refusedFor is how long a request that was refused as a whole is taken
-	// to be refused still, so that less is spent on finding it out again.
-	refusedFor = 5 * time.Minute
-)
+// outageAfter transient failures in a row, with no other answer in between,
+// are an outage of the title.
+const outageAfter = 3
 
 func (t *title) outage() bool { return !t.openAt.IsZero() }
 
@@ -79,8 +71,4 @@ func (t *title) answered(now time.Time, c *Call, err *xbl.Error, probe func() ba
 	wake = t.outage()
 	t.openAt, t.pause, t.prober = time.Time{}, nil, nil
 	return wake
-}
-
-func (t *title) justRefused(now time.Time, s share) bool {
-	return t.refused == s && !t.refusedAt.IsZero() && now.Sub(t.refusedAt) < refusedFor
 }
