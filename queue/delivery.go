@@ -1,10 +1,10 @@
 package queue
 
 import (
-	"errors"
 	"strconv"
 	"time"
 
+	"github.com/nats-io/nats.go"
 	"github.com/nats-io/nats.go/jetstream"
 )
 
@@ -23,13 +23,14 @@ type Delivery struct {
 	Redelivered bool      // the server delivered it before; false is no proof that it did not
 	Traceparent string    // as the producer sent it; empty: none
 
-	msg     jetstream.Msg
+	lease   lease
+	raw     []byte // the body where it is no job
 	subject string
 	id      string
 }
 
 // newDelivery reads a message. A message that is no job is a delivery too.
-func newDelivery(msg jetstream.Msg) (*Delivery, error) {
+func newDelivery(nc *nats.Conn, msg jetstream.Msg) (*Delivery, error) {
 	meta, err := msg.Metadata()
 	if err != nil {
 		return nil, err
@@ -41,7 +42,7 @@ func newDelivery(msg jetstream.Msg) (*Delivery, error) {
 		PublishedAt: meta.Timestamp,
 		Redelivered: meta.NumDelivered > 1,
 		Traceparent: traceparentOf(msg.Headers()),
-		msg:         msg,
+		lease:       lease{nc, msg.Reply()},
 		subject:     published(msg.Subject()),
 	}
 	d.Job, d.Invalid = DecodeJob(msg.Data())
@@ -55,6 +56,9 @@ func newDelivery(msg jetstream.Msg) (*Delivery, error) {
 	var unreadable error
 	if d.Address, unreadable = ParseSubject(d.subject); unreadable != nil {
 		d.Invalid = unreadable
+	}
+	if d.Invalid != nil {
+		d.raw = msg.Data()
 	}
 	return d, nil
 }
@@ -75,26 +79,15 @@ func (d *Delivery) Subject() string { return d.subject }
 
 // Extend renews the lease. Call it well within Options.AckWait. An error means
 // that the renewal was not sent: the lease may run out, and the job come again.
-func (d *Delivery) Extend() error { return d.msg.InProgress() }
+func (d *Delivery) Extend() error { return d.lease.extend() }
 
 // Release gives the job back, to be delivered again after delay, to whoever
 // consumes then. 0 means at once.
-func (d *Delivery) Release(delay time.Duration) error {
-	if delay <= 0 {
-		return d.msg.Nak()
-	}
-	return d.msg.NakWithDelay(delay)
-}
+func (d *Delivery) Release(delay time.Duration) error { return d.lease.release(delay) }
 
 // Ack removes the job from its queue. It is for a delivery whose ending is
 // already stored: Settle acknowledges by itself.
-func (d *Delivery) Ack() error {
-	err := d.msg.Ack()
-	if errors.Is(err, jetstream.ErrMsgAlreadyAckd) {
-		return nil // or given back; then it comes again, and its result is known
-	}
-	return err
-}
+func (d *Delivery) Ack() error { return d.lease.ack() }
 
 func (d *Delivery) key() messageKey {
 	return messageKey{d.Stream, d.Sequence, d.PublishedAt.UnixNano()}

@@ -11,10 +11,12 @@ import (
 // letter makes the dead letter of one of a job's dead. It always fits into
 // maxPayload bytes: see fit.
 func letter(d *Delivery, dead Dead, e Ending, maxPayload int64) *nats.Msg {
-	body := d.msg.Data() // what is no job is kept byte for byte
-	if d.Invalid == nil && len(dead.Recipients) > 0 {
+	body := d.raw // what is no job is kept byte for byte
+	if d.Invalid == nil {
 		job := d.Job
-		job.InvitedUsers = dead.Recipients
+		if len(dead.Recipients) > 0 {
+			job.InvitedUsers = dead.Recipients
+		}
 		body = job.encode()
 	}
 	h := make(nats.Header, 12)

@@ -213,12 +213,12 @@ func (s *source) handOver(ctx context.Context) {
 		if !ok {
 			return
 		}
-		d, err := newDelivery(m)
+		d, err := newDelivery(s.q.nc, m)
 		if err != nil { // it did not come from a stream
 			s.q.log.Warn("a message without JetStream's metadata was ignored", "subject", m.Subject(), "error", err)
 			continue
 		}
-		if !s.prepare(ctx, d) {
+		if !s.prepare(ctx, d, m.Headers().Get(headerPin)) {
 			_ = m.Nak()
 			continue
 		}
@@ -237,13 +237,12 @@ func (s *source) handOver(ctx context.Context) {
 // the owner, and the progress of a redelivered job. It tries until it knows, or
 // reports false when ctx ends: a job that is handed over without that could be
 // sent twice.
-func (s *source) prepare(ctx context.Context, d *Delivery) bool {
+func (s *source) prepare(ctx context.Context, d *Delivery, pin string) bool {
 	b := backoff.NewExponentialBackOff(backoff.WithInitialInterval(50*time.Millisecond),
 		backoff.WithMaxInterval(2*time.Second), backoff.WithMaxElapsedTime(0))
 	err := backoff.Retry(func() error {
 		ctx, cancel := context.WithTimeout(ctx, apiTimeout)
 		defer cancel()
-		pin := d.msg.Headers().Get(headerPin)
 		if last := s.pin.Load(); last == nil || *last != pin {
 			if err := s.q.learn(ctx); err != nil {
 				return err

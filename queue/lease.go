@@ -1,0 +1,34 @@
+package queue
+
+import (
+	"strconv"
+	"time"
+
+	"github.com/nats-io/nats.go"
+)
+
+// lease is the right to a message, without the message: a job that waits for
+// hours keeps what was decoded of it, and not its bytes as well. JetStream
+// takes these words on the message's reply subject.
+type lease struct {
+	nc    *nats.Conn
+	reply string
+}
+
+// The words of JetStream's acknowledgements.
+const (
+	wordAck    = "+ACK"
+	wordNak    = "-NAK"
+	wordExtend = "+WPI" // work in progress
+)
+
+func (l lease) ack() error    { return l.nc.Publish(l.reply, []byte(wordAck)) }
+func (l lease) extend() error { return l.nc.Publish(l.reply, []byte(wordExtend)) }
+
+func (l lease) release(delay time.Duration) error {
+	word := wordNak
+	if delay > 0 {
+		word += ` {"delay": ` + strconv.FormatInt(int64(delay), 10) + `}`
+	}
+	return l.nc.Publish(l.reply, []byte(word))
+}
