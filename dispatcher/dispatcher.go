@@ -16,13 +16,15 @@ type Caller interface {
 	SendInvites(ctx context.Context, call xbl.Invite) error
 }
 
-// Store keeps how jobs end. *queue.Queue is one. Both methods return before
-// anything is stored, and call done once it is, or once ctx has ended.
+// Store keeps how jobs end. *queue.Queue is one. Settle and SaveProgress return
+// before anything is stored, and call done once it is, or once ctx has ended.
 type Store interface {
 	// Settle stores the job's dead letters and its result, then acknowledges it.
 	Settle(ctx context.Context, d *queue.Delivery, e queue.Ending, done func(error))
 	// SaveProgress stores what ended of a job that goes on.
 	SaveProgress(ctx context.Context, d *queue.Delivery, p queue.Progress, done func(error))
+	// Confirm waits until the queue's server has got all renewals of leases made so far.
+	Confirm(ctx context.Context) error
 }
 
 // Observer is told what happens, for metrics. It is called from the loop: it must not block.
@@ -65,7 +67,7 @@ type Config struct {
 	InteractiveTTL time.Duration
 	// ServerAudience is true where senders are XUIDs: a job of any other sender is invalid.
 	ServerAudience bool
-	// Lease is how long the queue waits for an acknowledgement. Leases are extended three times in it.
+	// Lease is how long the queue waits for an acknowledgement. Leases are renewed three times in it.
 	Lease time.Duration
 	// Grace is how long calls in flight and endings may take once Run is told to stop.
 	Grace  time.Duration

@@ -37,6 +37,7 @@ type system struct {
 	tokens string // directory of the token files
 	cfg    dispatcher.Config
 	client xbl.Options
+	wrap   func(dispatcher.Store) dispatcher.Store // nil: the queue itself is the store
 
 	publisher *queue.Publisher
 	reader    *queue.Reader
@@ -130,7 +131,11 @@ func (s *system) work() (stop func() error) {
 	require.NoError(s.t, err)
 	q, err := queue.Open(s.t.Context(), s.conn, queue.Options{Logger: s.cfg.Logger, AckWait: s.cfg.Lease})
 	require.NoError(s.t, err)
-	d := dispatcher.New(s.cfg, client, q, nobody{})
+	var store dispatcher.Store = q
+	if s.wrap != nil {
+		store = s.wrap(q)
+	}
+	d := dispatcher.New(s.cfg, client, store, nobody{})
 	ctx, cancel := context.WithCancel(context.Background())
 	var consumed, ran error
 	var both sync.WaitGroup

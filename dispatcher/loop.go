@@ -22,6 +22,9 @@ type loop struct {
 	answerBuf []answer
 	storedBuf []stored
 
+	leases    leases
+	confirmed *mailbox[confirmation]
+
 	outbox  *outbox
 	calling context.Context // of calls: ends when the grace is over
 }
@@ -30,7 +33,9 @@ type loop struct {
 type held struct {
 	delivery *queue.Delivery
 	job      *plan.Job
-	ending   bool // its ending is being stored
+	taken    time.Time // when it was delivered
+	until    time.Time // the end of its lease, as far as that is confirmed
+	ending   bool      // its ending is being stored
 	end      queue.Ending
 }
 
@@ -43,6 +48,7 @@ func (d *Dispatcher) Run(ctx context.Context) error {
 	storing, giveUp := context.WithCancel(context.WithoutCancel(ctx))
 	l := &loop{
 		Dispatcher: d, plan: plan.New(d.cfg.Plan), held: make(map[message]*held), calling: calling, outbox: newOutbox(),
+		leases: leases{extended: time.Now()}, confirmed: newMailbox[confirmation](),
 	}
 	left := make(chan struct{})
 	go l.outbox.run(storing, left)
@@ -50,8 +56,8 @@ func (d *Dispatcher) Run(ctx context.Context) error {
 
 	wake := time.NewTimer(0)
 	defer wake.Stop()
-	leases := time.NewTicker(d.cfg.Lease / 3)
-	defer leases.Stop()
+	confirm := time.NewTicker(confirmEvery)
+	defer confirm.Stop()
 	stop, graceOver, storeOver := ctx.Done(), (<-chan time.Time)(nil), (<-chan time.Time)(nil)
 	for {
 		select {
@@ -62,9 +68,12 @@ func (d *Dispatcher) Run(ctx context.Context) error {
 		case ask := <-d.asks:
 			ask(l)
 			continue
-		case <-leases.C:
-			l.extendLeases()
-			continue
+		case <-confirm.C:
+			l.keepLeases(time.Now())
+		case <-l.confirmed.arrived:
+			for _, c := range l.confirmed.take(nil) {
+				l.leasesConfirmed(time.Now(), c)
+			}
 		case <-wake.C:
 		case <-stop:
 			stop = nil
@@ -141,19 +150,20 @@ func (l *loop) deliver(x *queue.Delivery) {
 		}
 		return
 	}
+	now := time.Now()
 	if h := l.held[m]; h != nil { // its lease was lost: this delivery carries the new one
-		h.delivery = x
+		h.delivery, h.taken, h.until = x, now, now.Add(l.cfg.Lease)
 		return
 	}
-	h := &held{delivery: x}
+	h := &held{delivery: x, taken: now, until: now.Add(l.cfg.Lease)}
 	l.held[m] = h
 	if err := l.invalid(x); err != nil {
 		dead := queue.Dead{Reason: queue.Invalid, Detail: err.Error(), Recipients: x.Job.InvitedUsers}
-		l.settle(h, queue.Ending{Dead: []queue.Dead{dead}, EndedAt: time.Now()})
+		l.settle(h, queue.Ending{Dead: []queue.Dead{dead}, EndedAt: now})
 		return
 	}
 	h.job = l.jobOf(x, h)
-	l.plan.Add(time.Now(), h.job)
+	l.plan.Add(now, h.job)
 }
 
 var errSenderIsNoXUID = errors.New(
@@ -226,13 +236,4 @@ func (l *loop) answered(a answer) {
 		}
 	}
 	l.observer.CallEnded(ended)
-}
-
-// extendLeases keeps the queue from giving the held jobs to another worker.
-func (l *loop) extendLeases() {
-	for _, h := range l.held {
-		if err := h.delivery.Extend(); err != nil {
-			l.log.Debug("a lease could not be extended", "job", h.delivery.ID(), "error", err)
-		}
-	}
 }

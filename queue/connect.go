@@ -39,6 +39,9 @@ func Connect(o ConnectOptions) (*nats.Conn, error) {
 		nats.MaxReconnects(-1),
 		nats.ReconnectBufSize(-1), // else an acknowledgement would succeed while disconnected
 		nats.ReconnectWait(reconnectWait),
+		// A server that vanished without a word is noticed in half a minute, not in six.
+		nats.PingInterval(10 * time.Second),
+		nats.MaxPingsOutstanding(2),
 		nats.Timeout(or(o.Timeout, 5*time.Second)),
 		nats.RetryOnFailedConnect(o.RetryOnFailedConnect),
 		nats.Name(o.Name),

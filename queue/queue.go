@@ -131,6 +131,15 @@ func (q *Queue) Close() {
 	q.js.CleanupPublisher()
 }
 
+// Confirm says whether the server has got what was sent to it so far, renewals
+// of leases among it. It is one round trip.
+func (q *Queue) Confirm(ctx context.Context) error {
+	if status := q.nc.Status(); status != nats.CONNECTED {
+		return fmt.Errorf("NATS is %s", status)
+	}
+	return q.nc.FlushWithContext(ctx)
+}
+
 // Check says whether the connection and all streams are there.
 func (q *Queue) Check(ctx context.Context) error {
 	if status := q.nc.Status(); status != nats.CONNECTED {

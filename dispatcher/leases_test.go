@@ -1,0 +1,79 @@
+package dispatcher_test
+
+import (
+	"context"
+	"errors"
+	"sync/atomic"
+	"testing"
+	"time"
+
+	"github.com/stretchr/testify/assert"
+	"github.com/stretchr/testify/require"
+
+	"github.com/invitedhq/invited/dispatcher"
+	"github.com/invitedhq/invited/dispatcher/plan"
+	"github.com/invitedhq/invited/queue"
+	"github.com/invitedhq/invited/xbl/xblsim"
+)
+
+// cutStore is a store whose server can be made not to answer.
+type cutStore struct {
+	dispatcher.Store
+	cut atomic.Bool
+}
+
+func (s *cutStore) Confirm(ctx context.Context) error {
+	if s.cut.Load() {
+		return errors.New("no answer")
+	}
+	return s.Store.Confirm(ctx)
+}
+
+func TestAWorkerThatIsCutOffFromNATSStopsSendingAndSendsNothingTwice(t *testing.T) {
+	inFakeTime(t, xblsim.Options{}, func(t *testing.T, s *system) {
+		s.cfg.Plan.Limits.Windows = []plan.Window{{Max: 1, Per: time.Second}}
+		var store *cutStore
+		s.wrap = func(inner dispatcher.Store) dispatcher.Store {
+			store = &cutStore{Store: inner}
+			return store
+		}
+		s.work()
+		for range 60 {
+			s.publish(campaign("cup", "finals"), 16)
+		}
+		pass(10 * time.Second)
+		store.cut.Store(true)
+		pass(3 * time.Second)
+		before := s.sim.Ledger().Calls
+		require.Less(t, before, 20)
+		pass(2 * time.Minute) // its leases run out, and the jobs come again
+		assert.Equal(t, before, s.sim.Ledger().Calls, "without NATS no call is made")
+		store.cut.Store(false)
+		pass(2 * time.Minute)
+		assert.Equal(t, xblsim.Ledger{Calls: 60, Recipients: 960, Unique: 960}, s.sim.Ledger())
+		s.requireQueuesEmpty()
+	})
+}
+
+// stuckStore takes nothing, as a store does when NATS does not answer.
+type stuckStore struct{ dispatcher.Store }
+
+func (stuckStore) Settle(ctx context.Context, _ *queue.Delivery, _ queue.Ending, done func(error)) {
+	<-ctx.Done()
+	go done(ctx.Err())
+}
+
+func TestAStoreThatTakesNothingDoesNotStopTheLoop(t *testing.T) {
+	inFakeTime(t, xblsim.Options{}, func(t *testing.T, s *system) {
+		s.wrap = func(inner dispatcher.Store) dispatcher.Store { return stuckStore{inner} }
+		stop := s.work()
+		for range 50 {
+			s.publish(to("ada"), 16)
+		}
+		pass(10 * time.Second)
+		assert.Equal(t, 50, s.sim.Ledger().Calls, "calls go on")
+		begun := time.Now()
+		require.ErrorIs(t, stop(), dispatcher.ErrGraceOver)
+		assert.Less(t, time.Since(begun), s.cfg.Grace+5*time.Second, "and a stop ends after its grace")
+	})
+}
