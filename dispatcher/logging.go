@@ -13,7 +13,8 @@ import (
 // left out: an outage makes thousands of equal failures. Each single one is
 // logged at debug level.
 type failureLog struct {
-	said [xbl.Misconfigured + 1]struct {
+	noSenders bool // senders are XUIDs
+	said      [xbl.Misconfigured + 1]struct {
 		at      time.Time
 		skipped int
 	}
@@ -24,14 +25,17 @@ const sayEvery = time.Minute
 // log never names a recipient: XUIDs are personal data.
 func (f *failureLog) log(ctx context.Context, log *slog.Logger, a answer) {
 	attrs := []any{
-		"result", a.err.Kind.String(), "title", a.call.Key.TitleID, "sender", a.call.Key.Sender,
+		"result", a.err.Kind.String(), "title", a.call.Key.TitleID,
 		"recipients", len(a.call.InvitedUsers), "status", a.err.Status, "code", a.err.Code,
+	}
+	if !f.noSenders {
+		attrs = append(attrs, "sender", a.call.Key.Sender)
 	}
 	if a.err.Kind == xbl.Throttled {
 		attrs = append(attrs, "retry_after", a.err.RetryAfter)
 	}
 	log.Debug("a call failed", append(attrs, "detail", a.err.Detail)...)
-	if a.err.Status == 0 || a.err.Status == 401 {
+	if (a.err.Status == 0 || a.err.Status == 401) && !f.noSenders {
 		attrs = append(attrs, "detail", a.err.Detail) // not the API's own words, which may name recipients
 	}
 	last := &f.said[a.err.Kind]

@@ -49,6 +49,7 @@ func (d *Dispatcher) Run(ctx context.Context) error {
 	l := &loop{
 		Dispatcher: d, plan: plan.New(d.cfg.Plan), held: make(map[message]*held), calling: calling, outbox: newOutbox(),
 		leases: leases{extended: time.Now()}, confirmed: newMailbox[confirmation](),
+		failures: failureLog{noSenders: d.cfg.ServerAudience},
 	}
 	left := make(chan struct{})
 	go l.outbox.run(storing, left)

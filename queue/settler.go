@@ -265,12 +265,5 @@ func (s *settler) warn(x *entry) {
 	if x.ctx.Err() != nil || now-last < int64(warnEvery) || !s.warned.CompareAndSwap(last, now) {
 		return
 	}
-	subject := ""
-	switch {
-	case len(x.first) > 0:
-		subject = x.first[0].Subject
-	case x.last != nil:
-		subject = x.last.Subject
-	}
-	s.log.Warn("how a job ended can't be stored now; it is tried again", "subject", subject, "error", x.err)
+	s.log.Warn("how a job ended can't be stored now; it is tried again", "error", x.err) // not its subject, which may name a player
 }

@@ -5,6 +5,7 @@ import (
 	"io"
 	"log/slog"
 	"os"
+	"strconv"
 
 	"github.com/nats-io/nats.go"
 	"github.com/spf13/cobra"
@@ -48,6 +49,14 @@ func newCommand(out, errOut io.Writer) *cobra.Command {
 	}
 	root.AddCommand(newSendCommand(t), newDeadCommand(t))
 	return root
+}
+
+func parseTitle(s string) (uint32, error) {
+	id, err := strconv.ParseUint(s, 10, 32)
+	if err != nil || s != strconv.FormatUint(id, 10) {
+		return 0, cli.Usagef("--title: %s is no title ID, a decimal number up to 4294967295 without leading zeros", strconv.Quote(s))
+	}
+	return uint32(id), nil
 }
 
 // connect reaches NATS or says how to.

@@ -2,6 +2,8 @@ package main
 
 import (
 	"bytes"
+	"context"
+	"log/slog"
 	"testing"
 	"time"
 
@@ -10,6 +12,7 @@ import (
 
 	"github.com/invitedhq/invited/cmd/internal/cli"
 	"github.com/invitedhq/invited/queue"
+	"github.com/invitedhq/invited/queue/embedded/embeddedtest"
 )
 
 // The commands against running workers are tested with real processes, in cmd/invited.
@@ -29,10 +32,12 @@ func TestWrongUseIsToldBeforeAnythingIsPublished(t *testing.T) {
 		"no title":           {[]string{"send", "--to", "1"}, "--title is missing"},
 		"no recipient":       {[]string{"send", "--title", "730"}, "--to is missing"},
 		"title out of range": {[]string{"send", "--title", "4294967296", "--to", "1"}, `--title: "4294967296" is no title ID`},
+		"title with a zero":  {[]string{"send", "--title", "0730", "--to", "1"}, `--title: "0730" is no title ID`},
+		"no ttl at all":      {[]string{"send", "--title", "730", "--to", "1", "--ttl", "0s"}, "--ttl: 0s is not above 0"},
 		"leading zero":       {[]string{"send", "--title", "730", "--to", "1,02"}, `--to: "02" has a leading zero`},
 		"sender with a dot":  {[]string{"send", "--title", "730", "--to", "1", "--sender", "a.b"}, "only A-Z a-z 0-9 _ and - are allowed"},
 		"platform":           {[]string{"send", "--title", "730", "--to", "1", "--platform", "PS5"}, `platform: "PS5" is not one of Android`},
-		"ttl in the past":    {[]string{"send", "--title", "730", "--to", "1", "--ttl", "-5s"}, "--ttl: -5s is in the past"},
+		"ttl in the past":    {[]string{"send", "--title", "730", "--to", "1", "--ttl", "-5s"}, "--ttl: -5s is not above 0"},
 		"no filter":          {[]string{"dead", "ls"}, "or say --all"},
 		"reason":             {[]string{"dead", "ls", "--reason", "tired"}, `--reason: "tired" is none of invalid, rejected`},
 		"since":              {[]string{"dead", "ls", "--since", "yesterday"}, `--since: "yesterday" is neither a duration such as 90m`},
@@ -83,4 +88,33 @@ func TestAResultInWords(t *testing.T) {
 	r = queue.Result{ID: "INVITES:1", Sent: 1, Attempts: 1, PublishedAt: published, EndedAt: published.Add(20 * time.Millisecond)}
 	require.NoError(t, (&tool{out: &out}).printResult(r))
 	assert.Equal(t, "INVITES:1: 1 sent, 20ms after 1 call\n", out.String())
+}
+
+func TestAResultThatCameWhileTheConnectionWasLostIsLookedUp(t *testing.T) {
+	conn := embeddedtest.Connect(t, embeddedtest.Start(t))
+	q, err := queue.Open(t.Context(), conn, queue.Options{Logger: slog.New(slog.DiscardHandler)})
+	require.NoError(t, err)
+	publisher, err := queue.NewPublisher(conn)
+	require.NoError(t, err)
+	sent := time.Now()
+	receipt, err := publisher.Publish(t.Context(), queue.Address{TitleID: 730, Sender: "ada"}, queue.Job{InvitedUsers: []queue.XUID{1}, ID: "mine"})
+	require.NoError(t, err)
+	_, found := lookUp(t.Context(), conn, sent, receipt)
+	assert.False(t, found)
+
+	ctx, cancel := context.WithCancel(t.Context())
+	settled := make(chan error, 1)
+	consumed := make(chan error, 1)
+	go func() {
+		consumed <- q.Consume(ctx, func(d *queue.Delivery) {
+			q.Settle(ctx, d, queue.Ending{Sent: 1, EndedAt: time.Now()}, func(err error) { settled <- err })
+		})
+	}()
+	require.NoError(t, <-settled)
+	cancel()
+	require.NoError(t, <-consumed)
+	q.Close()
+	r, found := lookUp(t.Context(), conn, sent, receipt)
+	assert.True(t, found)
+	assert.Equal(t, "mine", r.ID)
 }

@@ -62,11 +62,10 @@ func (f *deadFilter) filter(now time.Time) (queue.Filter, error) {
 		return q, cli.Usagef("which dead letters? Select with --title, --reason, --campaign or --since, or say --all")
 	}
 	if f.title != "" {
-		id, err := strconv.ParseUint(f.title, 10, 32)
+		title, err := parseTitle(f.title)
 		if err != nil {
-			return q, cli.Usagef("--title: %s is no title ID, a decimal number up to 4294967295", strconv.Quote(f.title))
+			return q, err
 		}
-		title := uint32(id)
 		q.TitleID = &title
 	}
 	if f.reason != "" {

@@ -9,6 +9,7 @@ import (
 	"time"
 
 	"github.com/go-json-experiment/json"
+	"github.com/nats-io/nats.go"
 	"github.com/spf13/cobra"
 
 	"github.com/invitedhq/invited/cmd/internal/cli"
@@ -23,6 +24,7 @@ type sendFlags struct {
 	connection string
 	platform   string
 	ttl        time.Duration
+	ttlSet     bool
 	id         string
 	wait       bool
 }
@@ -36,6 +38,7 @@ func newSendCommand(t *tool) *cobra.Command {
   invitectl send --title 1739947436 --sender lobby-1 --to 2533274790395904 --connection 'lobby=42' --ttl 30s --wait`,
 		Args: cli.NoArgs,
 		RunE: func(cmd *cobra.Command, _ []string) error {
+			f.ttlSet = cmd.Flags().Changed("ttl")
 			address, job, err := f.job(time.Now())
 			if err != nil {
 				return err
@@ -66,11 +69,11 @@ func (f *sendFlags) job(now time.Time) (queue.Address, queue.Job, error) {
 	if len(f.to) == 0 {
 		return a, j, cli.Usagef("--to is missing: name the XUIDs to invite")
 	}
-	title, err := strconv.ParseUint(f.title, 10, 32)
+	title, err := parseTitle(f.title)
 	if err != nil {
-		return a, j, cli.Usagef("--title: %s is no title ID, a decimal number up to 4294967295", strconv.Quote(f.title))
+		return a, j, err
 	}
-	a = queue.Address{TitleID: uint32(title), Sender: f.sender}
+	a = queue.Address{TitleID: title, Sender: f.sender}
 	if err := a.Validate(); err != nil {
 		return a, j, cli.Usagef("%w", err)
 	}
@@ -83,9 +86,9 @@ func (f *sendFlags) job(now time.Time) (queue.Address, queue.Job, error) {
 		j.InvitedUsers = append(j.InvitedUsers, x)
 	}
 	switch {
-	case f.ttl < 0:
-		return a, j, cli.Usagef("--ttl: %v is in the past", f.ttl)
-	case f.ttl > 0:
+	case f.ttlSet && f.ttl <= 0:
+		return a, j, cli.Usagef("--ttl: %v is not above 0", f.ttl)
+	case f.ttlSet:
 		j.ExpiresAt = now.Add(f.ttl).UTC()
 	}
 	if err := j.Validate(); err != nil {
@@ -122,7 +125,7 @@ func (t *tool) send(ctx context.Context, a queue.Address, j queue.Job, wait bool
 	if !wait {
 		return t.printReceipt(receipt, j)
 	}
-	r, err := t.awaitResult(ctx, results, receipt)
+	r, err := t.awaitResult(ctx, conn, results, receipt)
 	if err != nil {
 		return err
 	}
@@ -132,24 +135,58 @@ func (t *tool) send(ctx context.Context, a queue.Address, j queue.Job, wait bool
 // patience is how long send --wait waits before it says what it waits for.
 const patience = 10 * time.Second
 
-func (t *tool) awaitResult(ctx context.Context, results *queue.Watch, receipt queue.Receipt) (queue.Result, error) {
+// awaitResult waits for a job's result. It may have come while the connection
+// was lost; so it is looked up too, whenever there was one in between.
+func (t *tool) awaitResult(
+	ctx context.Context, conn *nats.Conn, results *queue.Watch, receipt queue.Receipt,
+) (queue.Result, error) {
 	hint := time.AfterFunc(patience, func() {
 		fmt.Fprintln(t.errOut,
 			"invitectl: no result yet; the job waits for its quota, its token, or for a worker. Ctrl-C leaves it queued.")
 	})
 	defer hint.Stop()
+	sent := time.Now()
+	reconnects := conn.Stats().Reconnects
 	for {
-		r, err := results.Next(ctx)
-		if err != nil {
-			if errors.Is(err, context.Canceled) {
-				return r, fmt.Errorf("stopped waiting; the job stays queued as %s", messageOf(receipt))
-			}
+		r, err := nextResult(ctx, results)
+		switch {
+		case err == nil && r.Job == messageOf(receipt):
+			return r, nil
+		case ctx.Err() != nil:
+			return r, fmt.Errorf("stopped waiting; the job stays queued as %s", messageOf(receipt))
+		case err != nil && !errors.Is(err, context.DeadlineExceeded):
 			return r, err
 		}
-		if r.Job == messageOf(receipt) {
-			return r, nil
+		if now := conn.Stats().Reconnects; now != reconnects && conn.IsConnected() {
+			if r, found := lookUp(ctx, conn, sent, receipt); found {
+				return r, nil
+			}
+			reconnects = now
 		}
 	}
+}
+
+func nextResult(ctx context.Context, results *queue.Watch) (queue.Result, error) {
+	ctx, cancel := context.WithTimeout(ctx, time.Second)
+	defer cancel()
+	return results.Next(ctx)
+}
+
+// lookUp finds a job's result among those stored since it was sent.
+func lookUp(ctx context.Context, conn *nats.Conn, sent time.Time, receipt queue.Receipt) (queue.Result, bool) {
+	reader, err := queue.NewReader(conn)
+	if err != nil {
+		return queue.Result{}, false
+	}
+	for r, err := range reader.Results(ctx, queue.Filter{Since: sent.Add(-time.Minute)}) { // clocks differ
+		if err != nil {
+			break
+		}
+		if r.Job == messageOf(receipt) {
+			return r, true
+		}
+	}
+	return queue.Result{}, false
 }
 
 // messageOf names a stored job as results do, and as its id if it has none of its own.

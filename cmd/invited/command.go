@@ -91,8 +91,8 @@ func newCheckConfigCommand(out, errOut io.Writer) *cobra.Command {
 			if file == "" {
 				file = "the default configuration"
 			}
-			fmt.Fprintf(out, "%s is valid\n", file)
-			return nil
+			_, err = fmt.Fprintf(out, "%s is valid\n", file)
+			return err
 		},
 	}
 	cmd.Flags().StringVar(&file, "config", "", "configuration file (YAML)")

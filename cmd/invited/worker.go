@@ -142,12 +142,13 @@ func (w *worker) connect() (*nats.Conn, func(), error) {
 }
 
 // openQueue waits for NATS as long as ctx allows. Streams that are not as they
-// must be are a mistake that waiting does not mend.
+// must be, and a server that is too old, are mistakes that waiting does not mend.
 func openQueue(ctx context.Context, conn *nats.Conn, o queue.Options, log *slog.Logger) (*queue.Queue, error) {
 	wait := backoff.NewExponentialBackOff(backoff.WithMaxInterval(5*time.Second), backoff.WithMaxElapsedTime(0))
 	return backoff.RetryNotifyWithData(func() (*queue.Queue, error) {
 		q, err := queue.Open(ctx, conn, o)
-		if _, wrong := errors.AsType[*queue.TopologyError](err); wrong {
+		_, wrong := errors.AsType[*queue.TopologyError](err)
+		if wrong || errors.Is(err, queue.ErrServerTooOld) {
 			return nil, backoff.Permanent(err)
 		}
 		return q, err
