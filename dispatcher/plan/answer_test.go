@@ -330,7 +330,7 @@ func TestWhatIsStillToBeAskedForExpiresInTimeToo(t *testing.T) {
 	s.refuses[lasting.Recipients[0]] = true
 	expiring.ExpiresAt = w.now.Add(20 * time.Second)
 	calls := 0
-	s.faulty = func(c *Call) *xbl.Error {
+	s.faulty = func(*Call) *xbl.Error {
 		if calls++; calls == 2 { // the first question of the narrowing
 			return &xbl.Error{Kind: xbl.Throttled, Status: 429, Written: true, RetryAfter: 2 * time.Hour}
 		}

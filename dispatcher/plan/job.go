@@ -117,5 +117,6 @@ func (p *Planner) setExpiry(now time.Time, j *Job) {
 }
 
 func expiredDead(j *Job) queue.Dead {
-	return queue.Dead{Reason: queue.Expired, Detail: "expired at " + j.ExpiresAt.UTC().Format(time.RFC3339Nano) + " before it could be sent"}
+	at := j.ExpiresAt.UTC().Format(time.RFC3339Nano)
+	return queue.Dead{Reason: queue.Expired, Detail: "expired at " + at + " before it could be sent"}
 }
