@@ -79,6 +79,7 @@ type Dispatcher struct {
 	cfg      Config
 	caller   Caller
 	store    Store
+	keys     KeyMemory
 	observer Observer
 	log      *slog.Logger
 
@@ -98,8 +99,8 @@ type answer struct {
 
 // stored is an ending, or progress, that is in the queue's streams, or could not be put there.
 type stored struct {
-	held   *held
-	ending bool // or progress
+	held   *held // nil: the state of keys
+	ending bool  // or progress
 	err    error
 }
 
@@ -108,9 +109,9 @@ type stored struct {
 const inboxSize = 256
 
 // New returns a dispatcher that has not started.
-func New(cfg Config, caller Caller, store Store, observer Observer) *Dispatcher {
+func New(cfg Config, caller Caller, store Store, keys KeyMemory, observer Observer) *Dispatcher {
 	return &Dispatcher{
-		cfg: cfg, caller: caller, store: store, observer: observer, log: cfg.Logger,
+		cfg: cfg, caller: caller, store: store, keys: keys, observer: observer, log: cfg.Logger,
 		inbox:   make(chan *queue.Delivery, inboxSize),
 		answers: newMailbox[answer](),
 		stored:  newMailbox[stored](),

@@ -1,7 +1,7 @@
 // Package dispatcher runs a worker: it takes jobs from the queue, makes the
 // calls that package plan decides on, and stores how each job ended.
 //
-//	d := dispatcher.New(cfg, client, q, observer)
+//	d := dispatcher.New(cfg, client, q, q, observer)
 //	go q.Consume(consuming, d.Deliver)   // jobs in
 //	err := d.Run(ctx)                    // until ctx ends, then an orderly stop
 //

@@ -135,7 +135,7 @@ func (s *system) work() (stop func() error) {
 	if s.wrap != nil {
 		store = s.wrap(q)
 	}
-	d := dispatcher.New(s.cfg, client, store, nobody{})
+	d := dispatcher.New(s.cfg, client, store, q, nobody{})
 	ctx, cancel := context.WithCancel(context.Background())
 	var consumed, ran error
 	var both sync.WaitGroup

@@ -55,6 +55,15 @@ func (d *Dispatcher) Run(ctx context.Context) error {
 	go l.outbox.run(storing, left)
 	defer func() { giveUp(); close(left); <-l.outbox.done }()
 
+	if err := l.remember(ctx); err != nil {
+		close(d.stopped) // nobody will take what is delivered
+		d.releaseInbox()
+		if ctx.Err() != nil {
+			return nil // told to stop before it began
+		}
+		return err
+	}
+
 	wake := time.NewTimer(0)
 	defer wake.Stop()
 	confirm := time.NewTicker(confirmEvery)
@@ -71,6 +80,7 @@ func (d *Dispatcher) Run(ctx context.Context) error {
 			continue
 		case <-confirm.C:
 			l.keepLeases(time.Now())
+			l.saveKeys(time.Now())
 		case <-l.confirmed.arrived:
 			for _, c := range l.confirmed.take(nil) {
 				l.leasesConfirmed(time.Now(), c)
@@ -92,6 +102,9 @@ func (d *Dispatcher) Run(ctx context.Context) error {
 		l.drain()
 		if next := l.step(); !next.IsZero() {
 			wake.Reset(time.Until(next))
+		}
+		if stop == nil && l.plan.InFlight() == 0 {
+			l.saveKeys(time.Now())
 		}
 		if stop == nil && l.plan.InFlight() == 0 && l.storing == 0 {
 			return l.leave(ctx, calling.Err() != nil)

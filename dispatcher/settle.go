@@ -42,6 +42,12 @@ func progressOf(h *held) queue.Progress {
 func (l *loop) noted(s stored) {
 	l.storing--
 	h := s.held
+	if h == nil { // the state of keys
+		if s.err != nil {
+			l.log.Warn("the calls made lately are not stored; after a restart some may be refused", "error", s.err)
+		}
+		return
+	}
 	if s.err != nil {
 		l.log.Warn("not stored; the job will be delivered again", "job", h.delivery.ID(),
 			"title", h.delivery.Address.TitleID, "ending", s.ending, "error", s.err)

@@ -253,6 +253,32 @@ func TestARollingRestartLosesNothingAndRepeatsNothing(t *testing.T) {
 	})
 }
 
+func TestARestartForgetsNeitherTheQuotaUsedNorARetryAfter(t *testing.T) {
+	inFakeTime(t, xblsim.Options{Quota: simQuota, Latency: 50 * time.Millisecond}, func(t *testing.T, s *system) {
+		s.cfg.Plan.Limits = plan.Limits{Windows: planQuota, MaxInFlight: 1}
+		for range 80 {
+			s.publish(campaign("cup", "finals"), 16)
+		}
+		for range 30 { // a restart every ten seconds
+			stop := s.work()
+			pass(10 * time.Second)
+			require.NoError(t, stop())
+		}
+		assert.Zero(t, s.sim.Ledger().Throttled, "no window is exceeded across restarts")
+		assert.GreaterOrEqual(t, s.sim.Ledger().Calls, 45)
+
+		s.sim.SetQuota([]xblsim.Window{{Max: 1, Per: 10 * time.Minute}}) // the game uses it up
+		stop := s.work()
+		pass(5 * time.Minute)
+		require.NoError(t, stop())
+		require.Equal(t, 1, s.sim.Ledger().Throttled)
+		s.work()
+		pass(4 * time.Minute)
+		assert.Equal(t, 1, s.sim.Ledger().Throttled, "the Retry-After outlives the worker that was given it")
+		assert.Zero(t, s.sim.Ledger().InBlock)
+	})
+}
+
 func TestAStopThatTakesTooLongCutsCallsOffAndSaysWhatMayBeSentTwice(t *testing.T) {
 	inFakeTime(t, xblsim.Options{Faults: xblsim.Faults{Slow: 1, SlowBy: 9 * time.Second}}, func(t *testing.T, s *system) {
 		s.cfg.Grace = time.Second

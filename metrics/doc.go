@@ -3,7 +3,7 @@
 //
 //	registry := prometheus.NewRegistry()
 //	m := metrics.New(registry)                       // a dispatcher.Observer
-//	d := dispatcher.New(cfg, client, q, m)
+//	d := dispatcher.New(cfg, client, q, q, m)
 //	metrics.Watch(registry, d, q)                    // gauges, read when they are scraped
 //	mux := metrics.Handler(registry, alive, ready)
 //

@@ -14,6 +14,7 @@ const (
 	resultsPrefix   = "invites.results."
 	partPrefix      = "invites.part." // what jobs are stored under: see INVITES' subject transform
 	progressPrefix  = "invites.progress."
+	keysPrefix      = "invites.keys."
 )
 
 // MaxName is the most characters of a sender or a campaign.

@@ -53,6 +53,7 @@
 //	INVITE_DEAD       invites.dead.<titleId>.<reason>                  30 days
 //	INVITE_RESULTS    invites.results.<titleId>.<sender>.<campaign>    24 hours
 //	INVITE_PROGRESS   invites.progress.<stream>.<sequence>             internal: until the job ends
+//	INVITE_KEYS       invites.keys.<titleId>.<sender>                  internal: 24 hours
 //
 // The server stores a job of invites.jobs under invites.part.<n>.<titleId>.<sender>,
 // where n follows from title and sender. Each partition, and each campaign, has

@@ -17,6 +17,7 @@ const (
 	DeadStream      = "INVITE_DEAD"      // dead letters
 	ResultsStream   = "INVITE_RESULTS"   // how jobs ended
 	ProgressStream  = "INVITE_PROGRESS"  // internal: what ended of jobs that have not ended
+	KeysStream      = "INVITE_KEYS"      // internal: the calls and blocks of each sender and title
 )
 
 const (
@@ -58,7 +59,9 @@ func streams(o Options, maxPayload int64) []jetstream.StreamConfig {
 	results.MaxAge = resultsKept
 	progress := stream(ProgressStream, "invited: internal, what ended of jobs that go on", "invites.progress.*.*")
 	progress.MaxMsgsPerSubject = 1
-	return []jetstream.StreamConfig{jobs, campaigns, dead, results, progress}
+	keys := stream(KeysStream, "invited: internal, calls and blocks of each sender and title", "invites.keys.*.*")
+	keys.MaxMsgsPerSubject, keys.MaxAge = 1, keysKept
+	return []jetstream.StreamConfig{jobs, campaigns, dead, results, progress, keys}
 }
 
 // partitionTransform stores a job under a partition that follows from its title

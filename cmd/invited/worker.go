@@ -96,7 +96,7 @@ func (w *worker) run(ctx context.Context) (err error) {
 		return err
 	}
 	defer q.Close()
-	return w.work(ctx, q, dispatcher.New(dispatcherConfig(w.cfg, qo, w.log), client, q, w.metrics))
+	return w.work(ctx, q, dispatcher.New(dispatcherConfig(w.cfg, qo, w.log), client, q, q, w.metrics))
 }
 
 // work takes jobs until ctx ends, or until the queue can't be consumed any more.

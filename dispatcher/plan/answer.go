@@ -20,6 +20,9 @@ func (p *Planner) Answer(now time.Time, c *Call, err *xbl.Error) (blocked time.D
 	k := p.keys[c.Key]
 	p.inFlight--
 	k.log.answered(now, err == nil || err.Written)
+	if len(k.log.windows) > 0 {
+		p.changed[k] = struct{}{}
+	}
 	wake := k.title.answered(now, c, err, p.cfg.Probe)
 	k.answered(c, err)
 
@@ -98,6 +101,7 @@ func (p *Planner) throttled(now time.Time, k *key, c *Call, err *xbl.Error) time
 	p.back(now, c)
 	blocked := k.block(now, now.Add(err.RetryAfter))
 	if blocked > 0 {
+		p.changed[k] = struct{}{}
 		p.giveUp(now, k)
 	}
 	return blocked

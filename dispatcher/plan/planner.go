@@ -19,6 +19,7 @@ type Planner struct {
 	inFlight int
 	jobs     int
 	paused   bool
+	changed  map[*key]struct{} // since Changed was last asked
 
 	step Step
 }
@@ -59,7 +60,7 @@ func (c *Call) Jobs() []*Job {
 
 // New returns a planner without jobs.
 func New(cfg Config) *Planner {
-	return &Planner{cfg: cfg, keys: make(map[Key]*key), titles: make(map[uint32]*title)}
+	return &Planner{cfg: cfg, keys: make(map[Key]*key), titles: make(map[uint32]*title), changed: make(map[*key]struct{})}
 }
 
 // Add parks a job. What had ended of it before (Ended, Sent, Dead, Attempts) is taken over.

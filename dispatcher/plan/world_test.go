@@ -24,6 +24,7 @@ type world struct {
 	todo    todo
 	wake    time.Time
 
+	stored map[Key]State // see restart
 	ended  map[*Job]int
 	onCall func(*Call)
 }
