@@ -12,7 +12,7 @@ func (p *Planner) Pause(paused bool) { p.paused = paused }
 // will be, another one's to send. It reports false and forgets nothing while a
 // part of the job is in a call; how that ends is still this worker's to store.
 func (p *Planner) Drop(now time.Time, j *Job) bool {
-	waiting := 0
+	waiting := j.uncutOpen()
 	for _, w := range j.parcels {
 		waiting += openOf(j, w.spans)
 	}
@@ -24,6 +24,7 @@ func (p *Planner) Drop(now time.Time, j *Job) bool {
 	if waiting < j.open {
 		return false
 	}
+	j.uncut = len(j.Recipients)
 	for _, n := range j.narrowings {
 		n.without(func(s span) bool { return s.job == j })
 	}
@@ -35,6 +36,16 @@ func (p *Planner) Drop(now time.Time, j *Job) bool {
 	p.alarms.clear(&j.alarm)
 	p.refresh(now, p.keys[j.Key])
 	return true
+}
+
+// uncutOpen is how many open recipients are in no parcel yet.
+func (j *Job) uncutOpen() (n int) {
+	for i := j.uncut; i < len(j.Recipients); i++ {
+		if !j.endedAt(i) {
+			n++
+		}
+	}
+	return n
 }
 
 func openOf(j *Job, spans []span) (n int) {

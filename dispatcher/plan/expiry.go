@@ -45,5 +45,8 @@ func (p *Planner) giveUp(now time.Time, k *key) {
 		p.bury(now, w, queue.Dead{Reason: queue.Expired, Detail: fmt.Sprintf(
 			"it expires in %s, and the API said to call again in %s",
 			w.job().ExpiresAt.Sub(now).Round(time.Millisecond), k.blocked.Sub(now).Round(time.Millisecond))})
+		if w.fresh { // what follows it is no earlier
+			p.supply(now, k, w.job())
+		}
 	}
 }

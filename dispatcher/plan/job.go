@@ -33,6 +33,7 @@ type Job struct {
 	SentAt         time.Time // of the last call that was sent
 
 	open       int
+	uncut      int       // index of the first recipient that is in no parcel yet
 	parcels    []*parcel // those that wait, not those in a call
 	narrowings []*narrowing
 	alarm      alarm // expiry
@@ -102,6 +103,9 @@ func (j *Job) wake(p *Planner, now time.Time) {
 			p.die(s, expiredDead(j))
 			return true
 		})
+	}
+	for w := j.cut(); w != nil; w = j.cut() {
+		p.bury(now, w, expiredDead(j))
 	}
 	for _, w := range slices.Clone(j.parcels) {
 		p.unpark(w)

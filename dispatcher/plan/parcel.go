@@ -17,6 +17,7 @@ type parcel struct {
 	spans []span
 	n     int
 
+	fresh     bool       // it was not in a call yet
 	narrowing *narrowing // not nil: travels alone, and its answer goes there
 
 	failures  int             // transient failures of its own
@@ -29,26 +30,31 @@ type parcel struct {
 	inOrder, inMates *list.Element
 }
 
-// parcels cuts what is open of a job into full calls and a remainder.
-func parcels(j *Job) []*parcel {
-	var all []*parcel
-	for i := 0; i < len(j.Recipients); {
-		if j.endedAt(i) {
-			i++
+// cut takes the next parcel off a job: at most a full call of what is open. A
+// job has one parcel at a time in line, and the next is cut when that one is
+// sent: so a large job takes its turn with others, and little memory. nil:
+// nothing is left.
+func (j *Job) cut() *parcel {
+	var w *parcel
+	for j.uncut < len(j.Recipients) {
+		if j.endedAt(j.uncut) {
+			j.uncut++
 			continue
 		}
-		if len(all) == 0 || all[len(all)-1].n == xbl.MaxInvitedUsers {
-			all = append(all, &parcel{})
+		if w == nil {
+			w = &parcel{fresh: true}
 		}
-		w := all[len(all)-1]
-		s := span{job: j, lo: i, hi: i + 1}
+		s := span{job: j, lo: j.uncut, hi: j.uncut + 1}
 		for s.hi < len(j.Recipients) && w.n+s.len() < xbl.MaxInvitedUsers && !j.endedAt(s.hi) {
 			s.hi++
 		}
 		w.add(s)
-		i = s.hi
+		j.uncut = s.hi
+		if w.n == xbl.MaxInvitedUsers {
+			break
+		}
 	}
-	return all
+	return w
 }
 
 func (w *parcel) add(s span) {

@@ -83,14 +83,20 @@ func (p *Planner) Add(now time.Time, j *Job) {
 	if !j.ExpiresAt.IsZero() {
 		p.setExpiry(now, j)
 	}
-	for _, w := range parcels(j) {
-		if why := k.tooLate(now, w); why != "" {
-			p.bury(now, w, queue.Dead{Reason: queue.Expired, Detail: why})
-			continue
-		}
-		p.park(now, w, back)
-	}
+	p.supply(now, k, j)
 	p.refresh(now, k)
+}
+
+// supply puts the job's next parcel in line, or ends what can't be sent in time.
+func (p *Planner) supply(now time.Time, k *key, j *Job) {
+	for w := j.cut(); w != nil; w = j.cut() {
+		why := k.tooLate(now, w)
+		if why == "" {
+			p.park(now, w, back)
+			return
+		}
+		p.bury(now, w, queue.Dead{Reason: queue.Expired, Detail: why})
+	}
 }
 
 // Next says what to do now. Call it after every Add and Answer, and at Wake.
@@ -235,6 +241,12 @@ func (p *Planner) compose(now time.Time, k *key) *Call {
 			served.take(mate)
 			c.parcels = append(c.parcels, mate)
 			room -= mate.n
+		}
+	}
+	for _, w := range c.parcels {
+		if w.fresh {
+			w.fresh = false
+			p.supply(now, k, w.job())
 		}
 	}
 	k.turn(served)

@@ -135,6 +135,20 @@ func TestWhatEndedBeforeIsNotSentAgain(t *testing.T) {
 	}
 }
 
+func TestALargeJobTakesItsTurnWithOthersOfItsKey(t *testing.T) {
+	one := []Window{{1, time.Second}}
+	w := newWorld(t, Config{Limits: Limits{Windows: one}}, &service{offset: -1, windows: one})
+	large, small := interactive("ada", 10_000), interactive("ada", 1)
+	small.ConnectionString = "another"
+	w.add(large)
+	w.add(small)
+	w.run(3 * time.Second)
+	assert.Equal(t, 1, w.ended[small], "a player does not wait for 625 calls")
+	w.run(time.Hour)
+	w.requireEndedOnce(large, small)
+	assert.Equal(t, 10_000, large.Sent)
+}
+
 func TestInteractiveGoesFirstAndCampaignsTakeTurns(t *testing.T) {
 	one := []Window{{1, time.Second}}
 	w := newWorld(t, Config{Limits: Limits{Windows: one}}, &service{offset: -1, windows: one})
@@ -250,11 +264,11 @@ func TestWhatExpiresInsideARetryAfterIsGivenUpAtOnce(t *testing.T) {
 		s.faulty = nil
 		return &xbl.Error{Kind: xbl.Throttled, Status: 429, Written: true, RetryAfter: time.Minute}
 	}
-	soon, later := interactive("ada", 16), interactive("ada", 16)
+	soon, later := interactive("ada", 100), interactive("ada", 16)
 	soon.ExpiresAt, later.ExpiresAt = w.now.Add(30*time.Second), w.now.Add(90*time.Second)
 	w.add(soon, later)
 	w.run(time.Second)
-	assert.Equal(t, 1, w.ended[soon])
+	assert.Equal(t, 1, w.ended[soon], "all of it")
 	assert.Zero(t, w.ended[later])
 	again := interactive("ada", 16)
 	again.ExpiresAt = w.now.Add(30 * time.Second)
