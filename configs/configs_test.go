@@ -266,6 +266,18 @@ xbl: {base_url: https://x} # ${COMMENT}
 	assert.Equal(t, "${N} $N $$", config.NATS.Embedded.DataDir)
 }
 
+func TestAnUnsetVariableDoesNotStartAnEmptyQueueOfItsOwn(t *testing.T) {
+	_, _, err := configs.Parse("c.yaml", []byte("nats:\n  url: \"${NATS}\"\n"), env())
+	require.Error(t, err)
+	assert.Contains(t, err.Error(), "c.yaml:2:8: nats.url: the environment variable NATS is not set")
+}
+
+func TestATokenByAnAliasIsNotShown(t *testing.T) {
+	_, _, err := configs.Parse("c.yaml", []byte("tokens: {static: {authorization: &t \"XBL3.0 x=h;s3cret\"}}\nlog: {level: *t}\n"), env())
+	require.Error(t, err)
+	assert.NotContains(t, err.Error(), "s3cret")
+}
+
 func TestWarnings(t *testing.T) {
 	const token = "tokens: {static: {authorization: x}}\n"
 	for _, test := range []struct {

@@ -69,7 +69,10 @@ func (l *loader) expand(text, path string) (string, bool) {
 		l.hidden[path] = true
 		name := strings.TrimSuffix(strings.TrimPrefix(match, "${"), "}")
 		value, set := l.getenv(name)
-		if !set {
+		if !set && path == "nats.url" {
+			// Empty means the embedded server: a slip must not start an empty queue of its own.
+			l.fail(path, l.places[path], "the environment variable %s is not set; leave nats.url out for the embedded server", name)
+		} else if !set {
 			l.warnAt(path, "the environment variable %s is not set, so it counts as empty", name)
 		}
 		return value
@@ -90,6 +93,9 @@ func (l *loader) not(path string, value any) string {
 	text, isText := value.(string)
 	if !isText {
 		return ", not " + show(value)
+	}
+	if strings.Contains(text, "XBL3.0") { // a token in a wrong place, by an alias perhaps
+		return ""
 	}
 	if runes := []rune(text); len(runes) > long {
 		text = string(runes[:long]) + "…"

@@ -2,11 +2,14 @@ package queue
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"strconv"
 	"sync"
+	"time"
 
 	"github.com/nats-io/nats.go"
+	"github.com/nats-io/nats.go/jetstream"
 )
 
 // Consume hands over deliveries until ctx ends, and returns nil then. Its only
@@ -41,6 +44,7 @@ func (q *Queue) Consume(ctx context.Context, handle func(*Delivery)) error {
 		s := q.newSource(JobsStream, "partition-"+strconv.Itoa(n), partPrefix+strconv.Itoa(n)+".*.*", q.opts.MaxAckPending, handle)
 		running.Go(func() { s.run(ctx) })
 	}
+	running.Go(func() { q.keepStreams(ctx) })
 	campaigns := newCampaigns(q, handle)
 	running.Go(func() { campaigns.run(ctx) })
 
@@ -53,4 +57,29 @@ func (q *Queue) Consume(ctx context.Context, handle func(*Delivery)) error {
 	cancel()
 	running.Wait()
 	return err
+}
+
+// keepStreamsEvery is how long a deleted stream is missed.
+const keepStreamsEvery = 10 * time.Second
+
+// keepStreams creates streams again that somebody deleted, so that how jobs
+// end can be stored, and new ones published, without a restart.
+func (q *Queue) keepStreams(ctx context.Context) {
+	for wait(ctx, keepStreamsEvery); ctx.Err() == nil; wait(ctx, keepStreamsEvery) {
+		if q.nc.Status() != nats.CONNECTED {
+			continue
+		}
+		for _, want := range q.wanted {
+			asking, cancel := context.WithTimeout(ctx, apiTimeout)
+			_, err := q.js.Stream(asking, want.Name)
+			if errors.Is(err, jetstream.ErrStreamNotFound) {
+				q.log.Error("a stream was deleted; it is created again, without what was in it", "stream", want.Name)
+				_, err = q.js.CreateStream(asking, want)
+			}
+			if err != nil && ctx.Err() == nil {
+				q.trouble.warn(q.log, "a stream can't be looked at", "stream", want.Name, "error", err)
+			}
+			cancel()
+		}
+	}
 }

@@ -378,3 +378,31 @@ func TestABigBacklogIsWorkedOff(t *testing.T) {
 	f.eventually("INVITES", 0)
 	require.Equal(t, jobs, f.count("INVITE_RESULTS"), "each job has one result")
 }
+
+func TestADeletedStreamIsCreatedAgain(t *testing.T) {
+	inFakeTime(t, queue.Options{}, func(t *testing.T, f *fixture) {
+		w := f.consume()
+		for _, name := range []string{queue.JobsStream, queue.ResultsStream} {
+			require.NoError(t, f.js.DeleteStream(t.Context(), name))
+		}
+		<-time.After(30 * time.Second)
+		f.publish(alice, job("after"))
+		d := w.next()
+		assert.Equal(t, "after", d.ID(), "jobs come again from the new stream")
+		f.settle(d, queue.Ending{Sent: 1, EndedAt: time.Now()})
+		assert.Len(t, f.results(queue.Filter{}), 1, "and results are stored")
+	})
+}
+
+func TestMoreCampaignsThanAServersDefaultOfConsumers(t *testing.T) {
+	inFakeTime(t, queue.Options{}, func(t *testing.T, f *fixture) {
+		const n = 1100
+		for i := range n {
+			f.publish(queue.Address{TitleID: 7, Sender: "cup", Campaign: fmt.Sprint("c", i)}, job(fmt.Sprint(i)))
+		}
+		w := f.consume()
+		for range n {
+			w.next()
+		}
+	})
+}

@@ -173,7 +173,8 @@ func (r *jobReader) readExpiry() error {
 	if err != nil {
 		return err
 	}
-	if err := r.job.ExpiresAt.UnmarshalText([]byte(s)); err != nil {
+	// RFC 3339 allows t and z too.
+	if err := r.job.ExpiresAt.UnmarshalText([]byte(strings.ToUpper(s))); err != nil {
 		return &JobError{"expiresAt", quoteShort(s) + " is no RFC 3339 time such as 2026-01-31T18:00:00Z"}
 	}
 	if r.job.ExpiresAt.IsZero() {

@@ -61,11 +61,13 @@ type Queue struct {
 	log        *slog.Logger
 	partitions int
 	streams    map[string]jetstream.Stream // by name
+	wanted     []jetstream.StreamConfig
 
 	settler  *settler
 	progress *progressLog
 	settled  *settledLog
 	counts   map[Lane]*subjectCounts
+	trouble  trouble
 }
 
 // apiTimeout limits each call of the JetStream API: one that a permission
@@ -97,8 +99,9 @@ func Open(ctx context.Context, nc *nats.Conn, o Options) (*Queue, error) {
 		o.Logger.Warn("the stream has another number of partitions than configured; the stream's is used",
 			"stream", JobsStream, "partitions", partitions, "configured", o.Partitions)
 	}
+	o.Partitions = partitions
 	q := &Queue{
-		nc: nc, js: js, opts: o, log: o.Logger, partitions: partitions, streams: found,
+		nc: nc, js: js, opts: o, log: o.Logger, wanted: streams(o, nc.MaxPayload()), partitions: partitions, streams: found,
 		progress: newProgressLog(found[ProgressStream]), settled: newSettledLog(found[ResultsStream]),
 		counts: map[Lane]*subjectCounts{
 			Interactive: {stream: JobsStream, subjects: partPrefix + ">"},

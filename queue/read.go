@@ -9,7 +9,7 @@ import (
 )
 
 const (
-	readBatch = 128
+	readBatch = 2048 // one round trip each: a slow link must not make it minutes
 	readWait  = 2 * time.Second
 )
 

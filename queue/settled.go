@@ -51,25 +51,29 @@ func (l *settledLog) load(ctx context.Context) error {
 	if begin > last {
 		return nil
 	}
-	recent := make(map[messageKey]struct{})
+	l.mu.Lock()
+	if len(l.known) > settledKept {
+		clear(l.known) // what was in it has been acknowledged since, or ages ago
+	}
+	l.mu.Unlock()
+	// What was read is kept also when the rest can't be: the next try goes on from there.
 	err = readAll(ctx, l.stream, jetstream.ConsumerConfig{
 		DeliverPolicy: jetstream.DeliverByStartSequencePolicy, OptStartSeq: begin, HeadersOnly: true,
 	}, func(m jetstream.Msg) error {
-		if key, ok := settledKey(m.Headers()); ok {
-			recent[key] = struct{}{}
+		meta, err := m.Metadata()
+		if err != nil {
+			return err
 		}
+		if key, ok := settledKey(m.Headers()); ok {
+			l.mu.Lock()
+			l.known[key] = struct{}{}
+			l.mu.Unlock()
+		}
+		l.read = meta.Sequence.Stream
 		return nil
 	})
 	if err != nil {
 		return err
-	}
-	l.mu.Lock()
-	defer l.mu.Unlock()
-	if len(l.known) > settledKept {
-		clear(l.known) // what was in it has been acknowledged since, or ages ago
-	}
-	for key := range recent {
-		l.known[key] = struct{}{}
 	}
 	l.read = last
 	return nil

@@ -25,6 +25,9 @@ const (
 	pullExpiry    = 3 * time.Second
 	pullHeartbeat = time.Second
 	prefetch      = 256
+	// prefetchBytes of all consumers together stay below what a NATS server
+	// lets wait for a client before it cuts it off, 64 MiB.
+	prefetchBytes = 2 << 20
 	drainTimeout  = 2 * time.Second
 	headerPin     = "Nats-Pin-Id"
 )
@@ -81,7 +84,7 @@ func (s *source) run(ctx context.Context) {
 		if err == nil {
 			break
 		}
-		s.q.log.Debug("a consumer is gone; it is created again", "consumer", s.cfg.Durable, "error", err)
+		s.q.trouble.warn(s.q.log, "a consumer can't be used; it is tried again", "consumer", s.cfg.Durable, "error", err)
 		if time.Since(began) > time.Minute {
 			b.Reset()
 		}
@@ -111,7 +114,8 @@ func (s *source) pull(ctx context.Context) error {
 	}
 	trouble := make(chan error, 1)
 	consuming, err := consumer.Consume(s.receive,
-		jetstream.PullMaxMessages(prefetch), jetstream.PullExpiry(pullExpiry), jetstream.PullHeartbeat(pullHeartbeat),
+		jetstream.PullMaxMessagesWithBytesLimit(prefetch, prefetchBytes),
+		jetstream.PullExpiry(pullExpiry), jetstream.PullHeartbeat(pullHeartbeat),
 		jetstream.PullPriorityGroup(ownerGroup),
 		jetstream.ConsumeErrHandler(func(_ jetstream.ConsumeContext, err error) {
 			select {
@@ -240,7 +244,7 @@ func (s *source) handOver(ctx context.Context) {
 func (s *source) prepare(ctx context.Context, d *Delivery, pin string) bool {
 	b := backoff.NewExponentialBackOff(backoff.WithInitialInterval(50*time.Millisecond),
 		backoff.WithMaxInterval(2*time.Second), backoff.WithMaxElapsedTime(0))
-	err := backoff.Retry(func() error {
+	err := backoff.RetryNotify(func() error {
 		ctx, cancel := context.WithTimeout(ctx, apiTimeout)
 		defer cancel()
 		if last := s.pin.Load(); last == nil || *last != pin {
@@ -250,7 +254,9 @@ func (s *source) prepare(ctx context.Context, d *Delivery, pin string) bool {
 			s.pin.Store(&pin)
 		}
 		return s.q.progress.attach(ctx, d)
-	}, backoff.WithContext(b, ctx))
+	}, backoff.WithContext(b, ctx), func(err error, _ time.Duration) {
+		s.q.trouble.warn(s.q.log, "jobs wait: what became of earlier ones can't be read", "consumer", s.cfg.Durable, "error", err)
+	})
 	return err == nil
 }
 

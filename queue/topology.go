@@ -31,6 +31,7 @@ const (
 
 	defaultPartitions = 16
 	maxPartitions     = 512
+	maxCampaigns      = 20_000
 )
 
 // streams is what the contract says about each stream.
@@ -52,6 +53,7 @@ func streams(o Options, maxPayload int64) []jetstream.StreamConfig {
 	jobs := work(JobsStream, "invited: interactive jobs", "invites.jobs.*.*")
 	jobs.SubjectTransform = partitionTransform(o.Partitions)
 	campaigns := work(CampaignsStream, "invited: bulk jobs, by campaign", "invites.campaigns.*.*.*")
+	campaigns.MaxConsumers = maxCampaigns // a consumer each; a server's own default is 1,000
 
 	dead := stream(DeadStream, "invited: what was not sent, and why", "invites.dead.*.*")
 	dead.MaxAge = deadKept

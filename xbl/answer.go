@@ -13,6 +13,8 @@ import (
 // answerBody is the union of the bodies the API is known to answer with. All fields are raw: one of an unexpected type
 // must not hide the others.
 type answerBody struct {
+	isObject bool // it was JSON of that form
+
 	// ErrorResponse, and what other services of the platform call the same.
 	ErrorCode    json.RawMessage `json:"errorCode"`
 	Code         json.RawMessage `json:"code"`
@@ -35,6 +37,7 @@ func readBody(body []byte) answerBody {
 	if len(body) == 0 || body[0] != '{' || json.Unmarshal(body, &b) != nil {
 		return answerBody{}
 	}
+	b.isObject = true
 	return b
 }
 

@@ -1,6 +1,7 @@
 package xbl
 
 import (
+	"bytes"
 	"net/http"
 	"net/url"
 	"strconv"
@@ -41,7 +42,10 @@ func classify(a answer) *Error {
 		e.Throttle = throttle
 		e.RetryAfter = retryAfter(a.header, throttle.Period, a.now, a.maxRetryAfter)
 	case a.status >= 200 && a.status < 300:
-		return nil
+		if body.isObject || len(bytes.TrimSpace(a.body)) == 0 {
+			return nil
+		}
+		e.Kind = Misconfigured // a web page: whatever answered, it was not this API
 	}
 	e.Detail = humanText(detail(e.Kind, a, &body), a.token, maxDetail)
 	return e

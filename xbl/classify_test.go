@@ -28,6 +28,7 @@ func TestAnswersHaveOneMeaning(t *testing.T) {
 		{name: "200", status: 200},
 		{name: "200 with some JSON", status: 200, body: `{"ok":true}`},
 		{name: "202", status: 202},
+		{name: "200 of a page", status: 200, body: "<html>Welcome", want: Error{Kind: Misconfigured}},
 		{name: "200 with a ThrottledEntity", status: 200, body: entity,
 			want: Error{Kind: Throttled, RetryAfter: 15 * time.Second, Throttle: full}},
 

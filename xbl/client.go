@@ -19,6 +19,8 @@ const (
 	maxBody = 64 << 10
 	// maxDrain is what is read beyond that to keep an HTTP/1 connection usable; closing it is cheaper than more.
 	maxDrain = 64 << 10
+	// bodyWithin is how long the body may take after the headers.
+	bodyWithin = 250 * time.Millisecond
 )
 
 // Client calls the invite API. It is safe for use by many goroutines at once. It never retries: whoever calls it
@@ -96,6 +98,10 @@ func (c *Client) send(caller context.Context, inv *Invite) *Error {
 		}
 		return c.noAnswer(err, &w, token)
 	}
+	// The answer to a refused call holds up all others of its key: its body, mere
+	// words, must not take long.
+	late := time.AfterFunc(bodyWithin, cancel)
+	defer late.Stop()
 	return c.judge(response, inv.Sender, token)
 }
 

@@ -19,6 +19,9 @@ func humanText(s string, token Token, limit int) string {
 	// Cut before the work below and once more after it: the first bounds the work, the second the result.
 	s = truncate(s, 4*maxDetail)
 	s = redact(oneLine(s), token)
+	if repeatsInPieces(s, token) {
+		return redacted + " (the answer repeats the token)"
+	}
 	return truncate(s, limit)
 }
 
@@ -31,6 +34,28 @@ func oneLine(s string) string {
 		return r
 	}, strings.ToValidUTF8(s, "\uFFFD"))
 	return strings.Join(strings.Fields(s), " ")
+}
+
+// repeatsInPieces finds a token that was cut up, by line breaks or other signs.
+func repeatsInPieces(s string, token Token) bool {
+	secret := squeeze(strings.TrimPrefix(token.authorization(), scheme))
+	s = squeeze(s)
+	for i := 0; i+leak <= len(s); i++ {
+		if strings.Contains(secret, s[i:i+leak]) {
+			return true
+		}
+	}
+	return false
+}
+
+// squeeze leaves ASCII letters and digits.
+func squeeze(s string) string {
+	return strings.Map(func(r rune) rune {
+		if r < '0' || r > 'z' || r > '9' && r < 'A' || r > 'Z' && r < 'a' {
+			return -1
+		}
+		return r
+	}, s)
 }
 
 // redact removes the token wherever s repeats it, whole or in part, and whatever else looks like an Authorization value.

@@ -54,6 +54,17 @@ func TestTokenNeverShowsItself(t *testing.T) {
 	assert.Equal(t, "[redacted]", fmt.Sprint(token))
 }
 
+func TestATokenInPiecesIsRedactedWhole(t *testing.T) {
+	token, err := NewToken("XBL3.0 x=hash;" + strings.Repeat("AbCdEfGh0123", 10))
+	require.NoError(t, err)
+	said := "you sent:"
+	for rest := token.authorization(); len(rest) > 12; rest = rest[12:] {
+		said += "\n" + rest[:12]
+	}
+	assert.Equal(t, "[redacted] (the answer repeats the token)", humanText(said, token, maxDetail))
+	assert.Equal(t, "the user is not allowed to do that", humanText("the user is not allowed to do that", token, maxDetail))
+}
+
 // An answer may contain the token whole or in pieces, anywhere; no part of it that could be used comes through.
 func TestNoErrorRepeatsTheToken(t *testing.T) {
 	alphabet := rapid.StringMatching(`[A-Za-z0-9+/=._-]{20,300}`)
