@@ -394,15 +394,11 @@ func TestADeletedStreamIsCreatedAgain(t *testing.T) {
 	})
 }
 
-func TestMoreCampaignsThanAServersDefaultOfConsumers(t *testing.T) {
-	inFakeTime(t, queue.Options{}, func(t *testing.T, f *fixture) {
-		const n = 1100
-		for i := range n {
-			f.publish(queue.Address{TitleID: 7, Sender: "cup", Campaign: fmt.Sprint("c", i)}, job(fmt.Sprint(i)))
-		}
-		w := f.consume()
-		for range n {
-			w.next()
-		}
-	})
+// A server that reads a configuration file allows 1,000 consumers of a stream
+// that does not ask for more; the embedded one has no such limit to run into.
+func TestACampaignStreamAsksForMoreConsumersThanAServersDefault(t *testing.T) {
+	f := open(t, embeddedtest.Start(t), queue.Options{})
+	stream, err := f.js.Stream(t.Context(), queue.CampaignsStream)
+	require.NoError(t, err)
+	assert.Equal(t, 20_000, stream.CachedInfo().Config.MaxConsumers)
 }
