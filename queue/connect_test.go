@@ -53,10 +53,7 @@ func TestConnectErrorsAreClearAndShowNoSecret(t *testing.T) {
 }
 
 func TestConnectCanWaitForAServerThatIsNotThereYet(t *testing.T) {
-	l, err := net.Listen("tcp", "127.0.0.1:0")
-	require.NoError(t, err)
-	address := l.Addr().String()
-	require.NoError(t, l.Close())
+	address := embeddedtest.FreeAddress(t)
 	var log bytes.Buffer
 	nc, err := queue.Connect(queue.ConnectOptions{
 		URL: "nats://" + address, RetryOnFailedConnect: true, Logger: slog.New(slog.NewTextHandler(&log, nil)),

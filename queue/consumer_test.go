@@ -329,7 +329,7 @@ func TestChangedOptionsReachAnExistingConsumerAndItsPauseStays(t *testing.T) {
 
 func TestConsumingGoesOnAfterAServerRestart(t *testing.T) {
 	dir := t.TempDir()
-	server := embeddedtest.StartWith(t, embedded.Options{DataDir: dir, Listen: "127.0.0.1:0"})
+	server := embeddedtest.StartWith(t, embedded.Options{DataDir: dir, Listen: embeddedtest.FreeAddress(t)})
 	url := server.ClientURL()
 	nc, err := queue.Connect(queue.ConnectOptions{URL: url, Logger: discard()})
 	require.NoError(t, err)

@@ -270,7 +270,7 @@ func TestALetterThatCantBeStoredDelaysNothingElse(t *testing.T) {
 
 func TestSettlingGoesOnAfterALostConnection(t *testing.T) {
 	dir := t.TempDir()
-	server := embeddedtest.StartWith(t, embedded.Options{DataDir: dir, Listen: "127.0.0.1:0"})
+	server := embeddedtest.StartWith(t, embedded.Options{DataDir: dir, Listen: embeddedtest.FreeAddress(t)})
 	url := server.ClientURL()
 	f := overTCP(t, url)
 	w := f.consume()

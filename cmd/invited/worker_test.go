@@ -3,7 +3,6 @@ package main
 import (
 	"context"
 	"log/slog"
-	"net"
 	"net/http"
 	"net/http/httptest"
 	"testing"
@@ -19,22 +18,13 @@ import (
 	"github.com/invitedhq/invited/xbl/xblsim"
 )
 
-// freeAddress is a loopback address nobody listens on.
-func freeAddress(t *testing.T) string {
-	t.Helper()
-	l, err := new(net.ListenConfig).Listen(t.Context(), "tcp", "127.0.0.1:0")
-	require.NoError(t, err)
-	defer l.Close()
-	return l.Addr().String()
-}
-
 func workerConfig(t *testing.T, api string) configs.Config {
 	t.Helper()
 	cfg := configs.Default()
 	cfg.NATS.Embedded.Listen, cfg.NATS.Embedded.DataDir = "127.0.0.1:0", t.TempDir()
 	cfg.XBL.BaseURL = api
 	cfg.Tokens.Static.Authorization = configs.NewSecret("XBL3.0 x=hash;s3cret")
-	cfg.Admin.Listen = freeAddress(t)
+	cfg.Admin.Listen = embeddedtest.FreeAddress(t)
 	return cfg
 }
 
@@ -62,7 +52,7 @@ func TestAWorkerWaitsForNATSAndSaysSo(t *testing.T) {
 	defer sim.Close()
 	defer http.DefaultClient.CloseIdleConnections()
 	cfg := workerConfig(t, sim.URL)
-	address := freeAddress(t)
+	address := embeddedtest.FreeAddress(t)
 	cfg.NATS.URL = configs.NewURL("nats://" + address)
 	w, stop := begin(t, cfg)
 	admin := "http://" + cfg.Admin.Listen
@@ -84,7 +74,7 @@ func TestAWorkerWaitsForNATSAndSaysSo(t *testing.T) {
 
 func TestAWorkerThatIsToldToStopWhileItWaitsForNATSStops(t *testing.T) {
 	cfg := workerConfig(t, "http://127.0.0.1:1")
-	cfg.NATS.URL = configs.NewURL("nats://" + freeAddress(t))
+	cfg.NATS.URL = configs.NewURL("nats://" + embeddedtest.FreeAddress(t))
 	_, stop := begin(t, cfg)
 	require.Eventually(t, func() bool { return answers(t, "http://"+cfg.Admin.Listen+"/livez", http.StatusOK) }, 10*time.Second, 20*time.Millisecond)
 	http.DefaultClient.CloseIdleConnections()
@@ -95,7 +85,7 @@ func TestAWorkerThatIsToldToStopWhileItWaitsForNATSStops(t *testing.T) {
 
 func TestAWorkerRefusesStreamsThatAreNotAsTheyMustBe(t *testing.T) {
 	cfg := workerConfig(t, "http://127.0.0.1:1")
-	nats := embeddedtest.StartWith(t, embedded.Options{Listen: freeAddress(t)})
+	nats := embeddedtest.StartWith(t, embedded.Options{Listen: embeddedtest.FreeAddress(t)})
 	conn := embeddedtest.Connect(t, nats)
 	_, err := conn.Request("$JS.API.STREAM.CREATE.INVITES",
 		[]byte(`{"name":"INVITES","subjects":["invites.jobs.*.*"],"retention":"limits","storage":"file","num_replicas":1}`), 5*time.Second)
@@ -125,7 +115,7 @@ func TestJobsSurviveARestartWithTheEmbeddedServer(t *testing.T) {
 	assert.Zero(t, simulator.Ledger().Calls)
 
 	cfg.Tokens.Static.Authorization = configs.NewSecret("XBL3.0 x=hash;s3cret")
-	cfg.Admin.Listen = freeAddress(t)
+	cfg.Admin.Listen = embeddedtest.FreeAddress(t)
 	_, stop = begin(t, cfg)
 	require.Eventually(t, func() bool { return simulator.Ledger().Unique == 20 }, 20*time.Second, 20*time.Millisecond)
 	stop()
