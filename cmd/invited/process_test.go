@@ -27,8 +27,8 @@ import (
 func programs(t *testing.T) string {
 	t.Helper()
 	dir := t.TempDir()
-	build := exec.CommandContext(t.Context(), "go", "build", "-o", dir+string(filepath.Separator),
-		"../invited", "../invitectl", "../xblsim")
+	args := append([]string{"build", "-o", dir + string(filepath.Separator)}, raceFlags()...)
+	build := exec.CommandContext(t.Context(), "go", append(args, "../invited", "../invitectl", "../xblsim")...)
 	out, err := build.CombinedOutput()
 	require.NoErrorf(t, err, "the commands must build: %s", out)
 	return dir
