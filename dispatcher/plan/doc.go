@@ -9,6 +9,10 @@
 //	p.Answer(now, call, err)   // a call that Next returned has ended
 //	step := p.Next(now)        // which calls to make now, which jobs ended, when to ask again
 //
+// Beside that it can be told to stop or to pause, to drop a job that is
+// another worker's by now, and what is known of a key from before; and it says
+// what of that is worth keeping: Stop, Pause, Drop, Remember, Changed.
+//
 // A [Key] is what the service limits: one sender and one title. Jobs wait
 // under their key, grouped by what may share a call, and a call is composed
 // only at the moment its key may make one: waiting fills calls at no cost, and

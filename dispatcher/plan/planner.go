@@ -35,7 +35,7 @@ type Step struct {
 // Call is one call to be made. It is the caller's to read until it is answered.
 type Call struct {
 	Key              Key
-	Lane             queue.Lane // of its first job
+	Lane             queue.Lane // of all its jobs
 	ConnectionString string
 	Platform         string
 	InvitedUsers     []queue.XUID
@@ -157,6 +157,7 @@ func (p *Planner) key(id Key) *key {
 // forget drops an idle key, and its title with the last of its keys.
 func (p *Planner) forget(k *key) {
 	p.alarms.clear(&k.alarm)
+	delete(p.changed, k) // else it could be told after what its successor under the same name has to tell
 	delete(p.keys, k.id)
 	if delete(k.title.keys, k); len(k.title.keys) == 0 {
 		delete(p.titles, k.title.id)
