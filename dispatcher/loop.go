@@ -138,6 +138,7 @@ func (l *loop) drain() {
 // step does what the plan wants done and says when to ask it again.
 func (l *loop) step() time.Time {
 	now := time.Now()
+	l.plan.Unstored(l.storing)
 	step := l.plan.Next(now)
 	for _, c := range step.Calls {
 		go l.call(l.calling, c)

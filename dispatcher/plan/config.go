@@ -13,7 +13,9 @@ type Config struct {
 	Limits Limits
 	// Titles are the limits of single titles, whole: nothing is inherited.
 	Titles map[uint32]Limits
-	// MaxInFlight is the most calls at once of this worker, over all keys.
+	// MaxInFlight is the most calls at once of this worker, over all keys,
+	// those whose endings are not stored yet included: Next has to be called
+	// again once they are.
 	MaxInFlight int
 	// MaxAttempts is how many transient failures of its own end a job as exhausted.
 	MaxAttempts int

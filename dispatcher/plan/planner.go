@@ -19,6 +19,7 @@ type Planner struct {
 	inFlight int
 	jobs     int
 	paused   bool
+	unstored int
 	changed  map[*key]struct{} // since Changed was last asked
 
 	step Step
@@ -99,12 +100,13 @@ func (p *Planner) supply(now time.Time, k *key, j *Job) {
 	}
 }
 
-// Next says what to do now. Call it after every Add and Answer, and at Wake.
+// Next says what to do now. Call it after every Add and Answer, when endings are
+// stored, and at Wake.
 func (p *Planner) Next(now time.Time) Step {
 	for a := p.alarms.due(now); a != nil; a = p.alarms.due(now) {
 		a.of.wake(p, now)
 	}
-	for !p.paused && p.inFlight < p.cfg.MaxInFlight && p.ready.Len() > 0 {
+	for !p.paused && p.inFlight+p.unstored+len(p.step.Ended) < p.cfg.MaxInFlight && p.ready.Len() > 0 {
 		k := p.ready.Remove(p.ready.Front()).(*key)
 		k.ready = false
 		if held, _ := k.hold(now); held == nothing && k.waiting() {
@@ -121,6 +123,10 @@ func (p *Planner) Next(now time.Time) Step {
 	p.step = Step{}
 	return step
 }
+
+// Unstored says how many endings are not stored yet. They take places of calls
+// in flight: what a crash makes happen twice is what was sent and not recorded.
+func (p *Planner) Unstored(n int) { p.unstored = n }
 
 // InFlight is how many calls have not been answered.
 func (p *Planner) InFlight() int { return p.inFlight }

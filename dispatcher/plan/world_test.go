@@ -68,6 +68,9 @@ func (w *world) step() {
 	for _, j := range step.Ended {
 		w.ended[j]++
 	}
+	if len(step.Ended) > 0 {
+		w.at(w.now, func() {}) // they are stored: a step may make calls in their places
+	}
 	for _, c := range step.Calls {
 		if w.onCall != nil {
 			w.onCall(c)
