@@ -16,15 +16,21 @@ type Caller interface {
 	SendInvites(ctx context.Context, call xbl.Invite) error
 }
 
-// Store keeps how jobs end. *queue.Queue is one. Settle and SaveProgress return
-// before anything is stored, and call done once it is, or once ctx has ended.
+// Store keeps how jobs end, and what is known of keys. *queue.Queue is one. Its
+// methods return before anything is stored, and call done once it is, or once
+// ctx has ended.
 type Store interface {
 	// Settle stores the job's dead letters and its result, then acknowledges it.
 	Settle(ctx context.Context, d *queue.Delivery, e queue.Ending, done func(error))
 	// SaveProgress stores what ended of a job that goes on.
 	SaveProgress(ctx context.Context, d *queue.Delivery, p queue.Progress, done func(error))
-	// Confirm waits until the queue's server has got all renewals of leases made so far.
-	Confirm(ctx context.Context) error
+	// SaveKey stores what is known of a key's quota, for its next owner.
+	SaveKey(ctx context.Context, s queue.KeyState, done func(error))
+}
+
+// Tenure says until when this worker may send. *queue.Queue does.
+type Tenure interface {
+	Lease() time.Time
 }
 
 // Observer is told what happens, for metrics. It is called from the loop: it must not block.
@@ -67,19 +73,20 @@ type Config struct {
 	InteractiveTTL time.Duration
 	// ServerAudience is true where senders are XUIDs: a job of any other sender is invalid.
 	ServerAudience bool
-	// Lease is how long the queue waits for an acknowledgement. Leases are renewed three times in it.
-	Lease time.Duration
+	// AckWait is how long the queue waits for an acknowledgement. It is renewed three times in it.
+	AckWait time.Duration
 	// Grace is how long calls in flight and endings may take once Run is told to stop.
 	Grace  time.Duration
 	Logger *slog.Logger
 }
 
-// Dispatcher is one worker. Deliver and Run may be called concurrently; Run once.
+// Dispatcher is one worker. Run is to be called once; all other methods may be
+// called at any time, by several goroutines. It is the queue's Worker.
 type Dispatcher struct {
 	cfg      Config
 	caller   Caller
 	store    Store
-	keys     KeyMemory
+	tenure   Tenure
 	observer Observer
 	log      *slog.Logger
 
@@ -88,7 +95,10 @@ type Dispatcher struct {
 	stored  *mailbox[stored]
 	asks    chan func(*loop)
 	stopped chan struct{} // closed when the loop takes no more deliveries
+	ended   chan struct{} // closed when Run has returned
 }
+
+var _ queue.Worker = (*Dispatcher)(nil)
 
 // answer is a call that ended.
 type answer struct {
@@ -97,11 +107,14 @@ type answer struct {
 	at   time.Time
 }
 
-// stored is an ending, or progress, that is in the queue's streams, or could not be put there.
+// stored is an ending, or progress, or where held is nil a key's state, that is
+// in the queue's streams, or could not be put there.
 type stored struct {
-	held   *held // nil: the state of keys
-	ending bool  // or progress
-	err    error
+	held      *held
+	ending    bool // or progress
+	key       plan.Key
+	partition int
+	err       error
 }
 
 // inboxSize lets deliveries run a little ahead of the loop, so that a burst is
@@ -109,14 +122,15 @@ type stored struct {
 const inboxSize = 256
 
 // New returns a dispatcher that has not started.
-func New(cfg Config, caller Caller, store Store, keys KeyMemory, observer Observer) *Dispatcher {
+func New(cfg Config, caller Caller, store Store, tenure Tenure, observer Observer) *Dispatcher {
 	return &Dispatcher{
-		cfg: cfg, caller: caller, store: store, keys: keys, observer: observer, log: cfg.Logger,
+		cfg: cfg, caller: caller, store: store, tenure: tenure, observer: observer, log: cfg.Logger,
 		inbox:   make(chan *queue.Delivery, inboxSize),
 		answers: newMailbox[answer](),
 		stored:  newMailbox[stored](),
 		asks:    make(chan func(*loop)),
 		stopped: make(chan struct{}),
+		ended:   make(chan struct{}),
 	}
 }
 

@@ -38,6 +38,7 @@ type system struct {
 	cfg    dispatcher.Config
 	client xbl.Options
 	wrap   func(dispatcher.Store) dispatcher.Store // nil: the queue itself is the store
+	tenure func(dispatcher.Tenure) dispatcher.Tenure
 
 	publisher *queue.Publisher
 	reader    *queue.Reader
@@ -72,7 +73,7 @@ func newSystem(t *testing.T, o xblsim.Options) *system {
 			MaxInFlight: 256, MaxAttempts: 8,
 			Retry: dispatcher.Retries(time.Second, time.Minute), Probe: dispatcher.Probes(),
 		},
-		InteractiveTTL: 5 * time.Minute, Lease: 30 * time.Second, Grace: 20 * time.Second,
+		InteractiveTTL: 5 * time.Minute, AckWait: 30 * time.Second, Grace: 20 * time.Second,
 		Logger: slog.New(slog.DiscardHandler),
 	}
 	s.client = xbl.Options{
@@ -129,17 +130,21 @@ func (s *system) work() (stop func() error) {
 	s.t.Helper()
 	client, err := xbl.NewClient(s.client)
 	require.NoError(s.t, err)
-	q, err := queue.Open(s.t.Context(), s.conn, queue.Options{Logger: s.cfg.Logger, AckWait: s.cfg.Lease})
+	q, err := queue.Open(s.t.Context(), s.conn, queue.Options{Logger: s.cfg.Logger, AckWait: s.cfg.AckWait})
 	require.NoError(s.t, err)
 	var store dispatcher.Store = q
 	if s.wrap != nil {
 		store = s.wrap(q)
 	}
-	d := dispatcher.New(s.cfg, client, store, q, nobody{})
+	var tenure dispatcher.Tenure = q
+	if s.tenure != nil {
+		tenure = s.tenure(q)
+	}
+	d := dispatcher.New(s.cfg, client, store, tenure, nobody{})
 	ctx, cancel := context.WithCancel(context.Background())
 	var consumed, ran error
 	var both sync.WaitGroup
-	both.Go(func() { consumed = q.Consume(ctx, d.Deliver) })
+	both.Go(func() { consumed = q.Consume(ctx, d) })
 	both.Go(func() { ran = d.Run(ctx) })
 	var once sync.Once
 	stop = func() error {

@@ -2,55 +2,74 @@ package dispatcher
 
 import (
 	"context"
-	"fmt"
 	"time"
 
 	"github.com/invitedhq/invited/dispatcher/plan"
 	"github.com/invitedhq/invited/queue"
 )
 
-// KeyMemory keeps what is known of each key's quota for the next worker, or for
-// this one after a restart. *queue.Queue is one.
-type KeyMemory interface {
-	// SaveKeys stores what is known of keys; it returns before that is done, and then calls done.
-	SaveKeys(ctx context.Context, states []queue.KeyState, done func(error))
-	// LoadKeys reads what is known of all keys.
-	LoadKeys(ctx context.Context) ([]queue.KeyState, error)
+// keySaves keep what is known of keys where the next owner finds it. A change
+// is on its way the moment it happens, a call before its request is written, so
+// that a worker that is killed takes next to nothing with it. Each key has one
+// save on its way at a time; what changes meanwhile is saved after it.
+type keySaves struct {
+	next map[plan.Key]*plan.State // of keys with a save on its way: what to save then; nil: nothing
+	in   map[int]int              // how many of them are in a partition
 }
 
-// remember loads what earlier workers knew: without it their calls would be
-// made once more, and their blocks not be kept.
-func (l *loop) remember(ctx context.Context) error {
-	states, err := l.keys.LoadKeys(ctx)
-	if err != nil {
-		return fmt.Errorf("dispatcher: %w", err)
-	}
-	now := time.Now()
+func newKeySaves() keySaves {
+	return keySaves{next: make(map[plan.Key]*plan.State), in: make(map[int]int)}
+}
+
+func (l *loop) saveKeys(states []plan.State) {
 	for _, s := range states {
-		l.plan.Remember(now, stateOf(s))
+		if _, busy := l.saves.next[s.Key]; busy {
+			l.saves.next[s.Key] = &s
+			continue
+		}
+		l.saves.next[s.Key] = nil
+		l.saves.in[s.Partition]++
+		l.saveKey(s)
 	}
-	return nil
 }
 
-// saveKeys has what is new about keys stored. A second of it is lost with a
-// worker that is killed.
-func (l *loop) saveKeys(now time.Time) {
-	changed := l.plan.Changed(now)
-	if len(changed) == 0 {
-		return
-	}
-	states := make([]queue.KeyState, len(changed))
-	for i, s := range changed {
-		states[i] = keyStateOf(s)
-	}
-	l.storing++
+func (l *loop) saveKey(s plan.State) {
 	l.outbox.letters.put(func(ctx context.Context) {
-		l.keys.SaveKeys(ctx, states, func(err error) { l.Dispatcher.stored.put(stored{err: err}) })
+		l.store.SaveKey(ctx, keyStateOf(s), func(err error) {
+			l.Dispatcher.stored.put(stored{key: s.Key, partition: s.Partition, err: err})
+		})
 	})
 }
 
+// keySaved takes note that a save has ended.
+func (l *loop) keySaved(s stored) {
+	if s.err != nil {
+		l.log.Warn("the calls made lately are not stored; another worker may be refused some", "error", s.err)
+	}
+	if next := l.saves.next[s.key]; next != nil && s.err == nil {
+		l.saves.next[s.key] = nil
+		l.saveKey(*next)
+		return
+	}
+	delete(l.saves.next, s.key)
+	if l.saves.in[s.partition]--; l.saves.in[s.partition] == 0 {
+		delete(l.saves.in, s.partition)
+	}
+}
+
+// remember takes over what earlier owners knew of a partition's keys: without
+// it their calls would be made once more, and their blocks not be kept.
+func (l *loop) remember(now time.Time, states []queue.KeyState) {
+	for _, s := range states {
+		l.plan.Remember(now, stateOf(s))
+	}
+}
+
 func keyStateOf(s plan.State) queue.KeyState {
-	k := queue.KeyState{TitleID: s.Key.TitleID, Sender: s.Key.Sender, Calls: s.Calls, BlockedUntil: s.Blocked}
+	k := queue.KeyState{
+		Partition: s.Partition, TitleID: s.Key.TitleID, Sender: s.Key.Sender,
+		Calls: s.Calls, Open: s.Open, BlockedUntil: s.Blocked, Until: s.Until,
+	}
 	for _, w := range s.Windows {
 		k.Windows = append(k.Windows, queue.QuotaWindow(w))
 	}
@@ -58,7 +77,10 @@ func keyStateOf(s plan.State) queue.KeyState {
 }
 
 func stateOf(k queue.KeyState) plan.State {
-	s := plan.State{Key: plan.Key{Sender: k.Sender, TitleID: k.TitleID}, Calls: k.Calls, Blocked: k.BlockedUntil}
+	s := plan.State{
+		Key: plan.Key{Sender: k.Sender, TitleID: k.TitleID}, Partition: k.Partition,
+		Calls: k.Calls, Open: k.Open, Blocked: k.BlockedUntil,
+	}
 	for _, w := range k.Windows {
 		s.Windows = append(s.Windows, plan.Window(w))
 	}

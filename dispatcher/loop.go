@@ -15,59 +15,54 @@ type loop struct {
 	*Dispatcher
 	plan     *plan.Planner
 	held     map[message]*held
+	leaving  map[int]*leaving // partitions
 	settled  settled
 	storing  int // endings and progress on their way
+	saves    keySaves
 	failures failureLog
+	extended time.Time // when the leases of messages were last renewed
 
 	answerBuf []answer
 	storedBuf []stored
-
-	leases    leases
-	confirmed *mailbox[confirmation]
 
 	outbox  *outbox
 	calling context.Context // of calls: ends when the grace is over
 }
 
-// held is a job this worker has the lease of.
+// held is a job this worker has a message's lease of.
 type held struct {
 	delivery *queue.Delivery
+	again    *queue.Delivery // that came while the job of a lost partition was in a call; nil: none
 	job      *plan.Job
-	taken    time.Time // when it was delivered
-	until    time.Time // the end of its lease, as far as that is confirmed
-	ending   bool      // its ending is being stored
+	ending   bool // its ending is being stored
 	end      queue.Ending
+	saving   int  // records of progress on their way
+	leaving  bool // its partition is given away
+	lost     bool // or was taken
+	done     bool // and nothing of the job is in a call any more
 }
 
 // Run works until ctx ends. Then it stops making calls, waits for the answers
 // to those in flight and for what is being stored, for Grace at the most, gives
 // back all other jobs and returns nil; an error says what was cut off.
 func (d *Dispatcher) Run(ctx context.Context) error {
+	defer close(d.ended)
 	calling, cut := context.WithCancel(context.WithoutCancel(ctx))
 	defer cut()
 	storing, giveUp := context.WithCancel(context.WithoutCancel(ctx))
 	l := &loop{
-		Dispatcher: d, plan: plan.New(d.cfg.Plan), held: make(map[message]*held), calling: calling, outbox: newOutbox(),
-		leases: leases{extended: time.Now()}, confirmed: newMailbox[confirmation](),
+		Dispatcher: d, plan: plan.New(d.cfg.Plan), held: make(map[message]*held), leaving: make(map[int]*leaving),
+		calling: calling, outbox: newOutbox(), saves: newKeySaves(), extended: time.Now(),
 		failures: failureLog{noSenders: d.cfg.ServerAudience},
 	}
 	left := make(chan struct{})
 	go l.outbox.run(storing, left)
 	defer func() { giveUp(); close(left); <-l.outbox.done }()
 
-	if err := l.remember(ctx); err != nil {
-		close(d.stopped) // nobody will take what is delivered
-		d.releaseInbox()
-		if ctx.Err() != nil {
-			return nil // told to stop before it began
-		}
-		return err
-	}
-
 	wake := time.NewTimer(0)
 	defer wake.Stop()
-	confirm := time.NewTicker(confirmEvery)
-	defer confirm.Stop()
+	look := time.NewTicker(lookEvery)
+	defer look.Stop()
 	stop, graceOver, storeOver := ctx.Done(), (<-chan time.Time)(nil), (<-chan time.Time)(nil)
 	for {
 		select {
@@ -77,14 +72,8 @@ func (d *Dispatcher) Run(ctx context.Context) error {
 		case <-d.stored.arrived:
 		case ask := <-d.asks:
 			ask(l)
-			continue
-		case <-confirm.C:
+		case <-look.C:
 			l.keepLeases(time.Now())
-			l.saveKeys(time.Now())
-		case <-l.confirmed.arrived:
-			for _, c := range l.confirmed.take(nil) {
-				l.leasesConfirmed(time.Now(), c)
-			}
 		case <-wake.C:
 		case <-stop:
 			stop = nil
@@ -103,10 +92,7 @@ func (d *Dispatcher) Run(ctx context.Context) error {
 		if next := l.step(); !next.IsZero() {
 			wake.Reset(time.Until(next))
 		}
-		if stop == nil && l.plan.InFlight() == 0 {
-			l.saveKeys(time.Now())
-		}
-		if stop == nil && l.plan.InFlight() == 0 && l.storing == 0 {
+		if stop == nil && l.plan.InFlight() == 0 && l.storing == 0 && len(l.saves.next) == 0 {
 			return l.leave(ctx, calling.Err() != nil)
 		}
 	}
@@ -137,14 +123,18 @@ func (l *loop) drain() {
 
 // step does what the plan wants done and says when to ask it again.
 func (l *loop) step() time.Time {
-	now := time.Now()
 	l.plan.Unstored(l.storing)
+	l.plan.Lease(l.tenure.Lease())
+	now := time.Now()
 	step := l.plan.Next(now)
+	l.saveKeys(l.plan.Changed(now)) // calls about to be made among them
 	for _, c := range step.Calls {
 		go l.call(l.calling, c)
 	}
 	for _, j := range step.Progressed {
-		l.saveProgress(j.Ref.(*held))
+		if h := j.Ref.(*held); !h.leaving { // else letGo does
+			l.saveProgress(h)
+		}
 	}
 	for _, j := range step.Ended {
 		h := j.Ref.(*held)
@@ -152,6 +142,10 @@ func (l *loop) step() time.Time {
 			Sent: j.Sent, Dead: j.Dead, Attempts: j.Attempts, MaybeDuplicate: j.MaybeDuplicate, EndedAt: now,
 		})
 	}
+	for _, j := range step.Dropped {
+		l.letGo(j.Ref.(*held))
+	}
+	l.left(now)
 	return step.Wake
 }
 
@@ -166,11 +160,15 @@ func (l *loop) deliver(x *queue.Delivery) {
 		return
 	}
 	now := time.Now()
-	if h := l.held[m]; h != nil { // its lease was lost: this delivery carries the new one
-		h.delivery, h.taken, h.until = x, now, now.Add(l.cfg.Lease)
+	if h := l.held[m]; h != nil { // this delivery carries the new lease
+		if h.lost {
+			h.again = x
+		} else {
+			h.delivery = x
+		}
 		return
 	}
-	h := &held{delivery: x, taken: now, until: now.Add(l.cfg.Lease)}
+	h := &held{delivery: x}
 	l.held[m] = h
 	if err := l.invalid(x); err != nil {
 		dead := queue.Dead{Reason: queue.Invalid, Detail: err.Error(), Recipients: x.Job.InvitedUsers}
@@ -199,13 +197,14 @@ func (l *loop) invalid(x *queue.Delivery) error {
 func (l *loop) jobOf(x *queue.Delivery, h *held) *plan.Job {
 	j := &plan.Job{
 		Key:              plan.Key{Sender: x.Address.Sender, TitleID: x.Address.TitleID},
+		Partition:        x.Partition,
 		Lane:             x.Lane,
 		Campaign:         x.Address.Campaign,
 		ConnectionString: x.Job.ConnectionString,
 		Platform:         x.Job.Platform,
 		Recipients:       x.Job.InvitedUsers,
 		ExpiresAt:        x.Job.ExpiresAt,
-		MaybeDuplicate:   x.Redelivered,
+		MaybeDuplicate:   x.MaybeSent,
 		Ref:              h,
 	}
 	if j.ExpiresAt.IsZero() && x.Lane == queue.Interactive {
@@ -213,7 +212,7 @@ func (l *loop) jobOf(x *queue.Delivery, h *held) *plan.Job {
 	}
 	if p := x.Progress; p != nil {
 		j.Ended, j.Sent, j.Dead = p.Ended, p.Sent, p.Dead
-		j.Attempts, j.MaybeDuplicate = p.Attempts, p.MaybeDuplicate || x.Redelivered
+		j.Attempts, j.MaybeDuplicate = p.Attempts, p.MaybeDuplicate || x.MaybeSent
 	}
 	return j
 }

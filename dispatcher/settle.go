@@ -14,20 +14,24 @@ import (
 func (l *loop) settle(h *held, e queue.Ending) {
 	h.ending = true
 	h.end = e
+	if h.again != nil {
+		h.delivery = h.again // its lease is the one that counts
+	}
 	l.storing++
 	delivery := h.delivery
 	l.outbox.letters.put(func(ctx context.Context) {
-		l.store.Settle(ctx, delivery, e, func(err error) { l.Dispatcher.stored.put(stored{h, true, err}) })
+		l.store.Settle(ctx, delivery, e, func(err error) { l.Dispatcher.stored.put(stored{held: h, ending: true, err: err}) })
 	})
 }
 
 // saveProgress has what ended of a job stored, so that a crash repeats nothing of it.
 func (l *loop) saveProgress(h *held) {
 	l.storing++
+	h.saving++
 	delivery, p := h.delivery, progressOf(h)
 	p.Ended, p.Dead = slices.Clone(p.Ended), slices.Clone(p.Dead) // the plan goes on writing to its own
 	l.outbox.letters.put(func(ctx context.Context) {
-		l.store.SaveProgress(ctx, delivery, p, func(err error) { l.Dispatcher.stored.put(stored{h, false, err}) })
+		l.store.SaveProgress(ctx, delivery, p, func(err error) { l.Dispatcher.stored.put(stored{held: h, err: err}) })
 	})
 }
 
@@ -40,25 +44,32 @@ func progressOf(h *held) queue.Progress {
 // its context ends, so an ending that is not stored means that this worker is
 // stopping: the job stays unacknowledged and comes again.
 func (l *loop) noted(s stored) {
-	l.storing--
 	h := s.held
-	if h == nil { // the state of keys
-		if s.err != nil {
-			l.log.Warn("the calls made lately are not stored; after a restart some may be refused", "error", s.err)
+	if h == nil {
+		l.keySaved(s)
+		return
+	}
+	l.storing--
+	if s.err != nil {
+		l.log.Warn("not stored; the job will be delivered again", "job", h.delivery.ID(),
+			"title", h.delivery.Address.TitleID, "ending", s.ending, "error", s.err)
+	}
+	if !s.ending {
+		if h.saving--; h.saving == 0 && h.done && !h.lost {
+			l.giveBack(h)
 		}
 		return
 	}
 	if s.err != nil {
-		l.log.Warn("not stored; the job will be delivered again", "job", h.delivery.ID(),
-			"title", h.delivery.Address.TitleID, "ending", s.ending, "error", s.err)
 		return
 	}
-	if !s.ending {
-		return
+	if h.again != nil && h.again != h.delivery { // it came when its ending was on its way
+		if err := h.again.Ack(); err != nil {
+			l.log.Debug("a settled job could not be acknowledged again", "job", h.delivery.ID(), "error", err)
+		}
 	}
-	m := messageOf(h.delivery)
-	delete(l.held, m)
-	l.settled.add(m)
+	l.drop(h)
+	l.settled.add(messageOf(h.delivery))
 	l.observer.JobEnded(endedOf(h))
 	l.logEnded(h)
 }
@@ -85,16 +96,18 @@ func (l *loop) leave(ctx context.Context, cut bool) error {
 	ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), leaveFor)
 	defer cancel()
 	var saving sync.WaitGroup
-	for _, h := range l.held {
-		if h.job == nil || !h.job.MaybeDuplicate || h.ending {
+	for _, h := range l.inOrder() {
+		switch {
+		case h.lost:
+		case h.job == nil || !h.job.MaybeDuplicate || h.ending:
 			l.release(h.delivery)
-			continue
+		default:
+			saving.Add(1)
+			l.store.SaveProgress(ctx, h.delivery, progressOf(h), func(error) {
+				l.release(h.delivery)
+				saving.Done()
+			})
 		}
-		saving.Add(1)
-		l.store.SaveProgress(ctx, h.delivery, progressOf(h), func(error) {
-			l.release(h.delivery)
-			saving.Done()
-		})
 	}
 	saving.Wait()
 	if cut {

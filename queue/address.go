@@ -15,6 +15,9 @@ const (
 	partPrefix      = "invites.part." // what jobs are stored under: see INVITES' subject transform
 	progressPrefix  = "invites.progress."
 	keysPrefix      = "invites.keys."
+	workersPrefix   = "invites.workers."
+	alivePrefix     = workersPrefix + "alive."
+	ownerPrefix     = workersPrefix + "owner."
 )
 
 // MaxName is the most characters of a sender or a campaign.

@@ -20,8 +20,9 @@ const (
 	removalPause = 10 * time.Second
 )
 
-// campaigns runs one source for each campaign that has jobs: a consumer of its
-// own lets an operator pause it, and no campaign fill another's window.
+// campaigns runs one source for each campaign, of a partition that is this
+// worker's, that has jobs: a consumer of its own lets an operator pause it, and
+// no campaign fill another's window.
 //
 // One goroutine discovers and removes, in turn, so that neither can miss what
 // the other does: after a removal everything is discovered anew.
@@ -29,11 +30,20 @@ type campaigns struct {
 	q      *Queue
 	stream jetstream.Stream
 	handle func(*Delivery)
+	now    chan struct{} // holds one token when there is reason to look at once
 
-	running map[string]*campaign // by subject
-	seen    uint64               // the stream's last sequence when its subjects were read
-	known   bool                 // whether seen counts
-	wait    sync.WaitGroup
+	mu      sync.Mutex
+	owned   map[int]ownedCampaigns // by partition
+	running map[string]*campaign   // by subject
+	seen    uint64                 // the stream's last sequence when its subjects were read
+	known   bool                   // whether seen counts
+}
+
+// ownedCampaigns are those of one partition.
+type ownedCampaigns struct {
+	ctx   context.Context // of their sources
+	claim claim
+	known bool // all that there were at the start have been found
 }
 
 type campaign struct {
@@ -44,24 +54,60 @@ type campaign struct {
 }
 
 func newCampaigns(q *Queue, handle func(*Delivery)) *campaigns {
-	return &campaigns{q: q, stream: q.streams[CampaignsStream], handle: handle, running: make(map[string]*campaign)}
+	return &campaigns{
+		q: q, stream: q.streams[CampaignsStream], handle: handle, now: make(chan struct{}, 1),
+		owned: make(map[int]ownedCampaigns), running: make(map[string]*campaign),
+	}
 }
 
 func (c *campaigns) run(ctx context.Context) {
-	defer c.wait.Wait()
 	tick := time.NewTicker(discoverEvery)
 	defer tick.Stop()
 	for {
+		select {
+		case <-tick.C:
+		case <-c.now:
+		case <-ctx.Done():
+			return
+		}
 		if err := c.discover(ctx); err != nil && ctx.Err() == nil {
 			c.q.log.Debug("campaigns could not be looked for", "error", err)
 		}
 		c.removeOver(ctx)
-		select {
-		case <-tick.C:
-		case <-ctx.Done():
-			return
+	}
+}
+
+// own begins with a partition's campaigns; their sources end with ctx.
+func (c *campaigns) own(ctx context.Context, partition int, claim claim) {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	c.owned[partition] = ownedCampaigns{ctx: ctx, claim: claim}
+	c.known = false
+	select {
+	case c.now <- struct{}{}:
+	default:
+	}
+}
+
+// disown waits for the ends of a partition's sources, whose context has ended.
+// It reports whether all that a former owner had in hand has come to be known.
+func (c *campaigns) disown(partition int) bool {
+	c.mu.Lock()
+	known := c.owned[partition].known || c.owned[partition].claim.from == released
+	delete(c.owned, partition)
+	var ending []*campaign
+	for subject, r := range c.running {
+		if r.partition == partition {
+			ending = append(ending, r)
+			delete(c.running, subject)
 		}
 	}
+	c.mu.Unlock()
+	for _, r := range ending {
+		<-r.stopped
+		known = known && r.takenOver()
+	}
+	return known
 }
 
 // discover starts a source for each subject that has jobs and no source. The
@@ -75,51 +121,89 @@ func (c *campaigns) discover(ctx context.Context) error {
 	}
 	// Read before the subjects: what comes in between is found again, not missed.
 	last := info.State.LastSeq
-	if c.known && last == c.seen {
+	c.mu.Lock()
+	same := c.known && last == c.seen || len(c.owned) == 0
+	c.seen, c.known = last, true // unless a partition comes meanwhile
+	c.mu.Unlock()
+	if same {
 		return nil
 	}
 	info, err = c.stream.Info(asking, jetstream.WithSubjectFilter(campaignsPrefix+">"))
+	c.mu.Lock()
+	defer c.mu.Unlock()
 	if err != nil {
+		c.known = false
 		return err
 	}
 	for subject := range info.State.Subjects {
-		if c.running[subject] == nil {
-			c.start(ctx, subject)
-		}
+		c.start(subject)
 	}
-	c.seen, c.known = last, true
+	for n, o := range c.owned {
+		o.known = o.known || c.known
+		c.owned[n] = o
+	}
 	return nil
 }
 
-func (c *campaigns) start(ctx context.Context, subject string) {
-	ctx, stop := context.WithCancel(ctx)
+// start starts the source of a campaign whose partition is this worker's. c.mu is held.
+func (c *campaigns) start(subject string) {
+	n := partitionOfCampaign(subject, c.q.partitions)
+	o, owned := c.owned[n]
+	if !owned || c.running[subject] != nil {
+		return
+	}
+	ctx, stop := context.WithCancel(o.ctx)
 	r := &campaign{
-		source: c.q.newSource(CampaignsStream, campaignConsumer(subject), subject, c.q.opts.CampaignMaxAckPending, c.handle),
-		stop:   stop, stopped: make(chan struct{}),
+		source: c.q.newSource(sourceConfig{
+			stream: CampaignsStream, name: campaignConsumer(subject), subject: subject,
+			window: c.q.opts.CampaignMaxAckPending, partition: n, claim: o.claim,
+		}, c.handle),
+		stop: stop, stopped: make(chan struct{}),
 	}
 	c.running[subject] = r
-	c.wait.Go(func() {
+	go func() {
 		defer close(r.stopped)
+		defer stop()
 		r.run(ctx)
-	})
+	}()
 }
 
 // removeOver removes sources, and their consumers, of campaigns that are over.
 func (c *campaigns) removeOver(ctx context.Context) {
-	for subject, r := range c.running {
-		if r.idle() < campaignIdle || time.Since(r.checked) < campaignIdle {
-			continue
-		}
+	for _, r := range c.idle() {
 		r.checked = time.Now()
-		if !c.over(ctx, r) {
+		if !c.over(ctx, r) || !c.remove(r) {
 			continue
 		}
 		r.stop()
 		<-r.stopped
-		delete(c.running, subject)
-		c.known = false // a job that came in between is discovered at once
 		c.removeConsumer(ctx, r.cfg.Durable)
+		c.mu.Lock()
+		c.known = false // a job that came in between is discovered at once
+		c.mu.Unlock()
 	}
+}
+
+func (c *campaigns) idle() (idle []*campaign) {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	for _, r := range c.running {
+		if r.idle() >= campaignIdle && time.Since(r.checked) >= campaignIdle {
+			idle = append(idle, r)
+		}
+	}
+	return idle
+}
+
+// remove takes a campaign off the list, unless its partition was given away.
+func (c *campaigns) remove(r *campaign) bool {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	if c.running[r.cfg.FilterSubject] != r {
+		return false
+	}
+	delete(c.running, r.cfg.FilterSubject)
+	return true
 }
 
 // removeConsumer deletes a consumer, unless something has come since it was

@@ -4,59 +4,92 @@ import (
 	"context"
 	"errors"
 	"fmt"
-	"strconv"
 	"sync"
 	"time"
 
+	"github.com/cenkalti/backoff/v4"
 	"github.com/nats-io/nats.go"
 	"github.com/nats-io/nats.go/jetstream"
 )
 
-// Consume hands over deliveries until ctx ends, and returns nil then. Its only
+// Consume takes part in the work until ctx ends, and returns nil then. Its only
 // error is that the connection was closed for good; lost connections, consumers
-// and servers are its own business.
+// and servers are its own business. Call it once at a time.
 //
-// handle is called by several goroutines at once: by one for each partition and
-// one for each campaign. It may block, which is the backpressure; leases of what
-// waits behind it are kept. Once ctx has ended it must return, because Consume
-// waits for it. A delivery handed over is the caller's; Consume gives back at
-// once what was fetched and not handed over.
+// Each partition, with the campaigns of its keys, is one worker's at a time. Who
+// should have it follows from who is there, by rendezvous hashing: a worker that
+// comes or goes moves as few as can be. An owner gives a partition away in
+// order: it stops, waits for its calls, stores, gives back, and only then says
+// so. One that is gone is missed for three seconds. A worker may send only
+// while its [Queue.Lease] lasts, and nobody takes over what is its own before
+// the lease has ended, so no two workers ever send for one key at the same time.
 //
-// A worker is an owner of the partitions and campaigns that it gets messages of:
-// the server gives them to nobody else until the worker leaves or is not heard
-// of for four seconds. That is affinity, not a lock: a worker that was cut off
-// may still hold jobs that another one gets.
-//
-// Before the first message of a partition or campaign is handed over, the
-// queue reads recent results and all progress, so that what an earlier owner
-// did is not done again.
-func (q *Queue) Consume(ctx context.Context, handle func(*Delivery)) error {
-	ctx, cancel := context.WithCancel(ctx)
-	defer cancel()
+// When it returns, worker has been told of every partition it does not own any more.
+func (q *Queue) Consume(ctx context.Context, worker Worker) error {
 	statuses := q.nc.StatusChanged(nats.CLOSED)
 	defer q.nc.RemoveStatusListener(statuses)
 	if q.nc.IsClosed() {
 		return fmt.Errorf("queue: %w", nats.ErrConnectionClosed)
 	}
-
-	var running sync.WaitGroup
-	for n := range q.partitions {
-		s := q.newSource(JobsStream, "partition-"+strconv.Itoa(n), partPrefix+strconv.Itoa(n)+".*.*", q.opts.MaxAckPending, handle)
-		running.Go(func() { s.run(ctx) })
+	stopping, stop := context.WithCancelCause(ctx)
+	defer stop(nil)
+	ended := make(chan struct{})
+	defer close(ended)
+	go func() {
+		select {
+		case <-statuses:
+			stop(nats.ErrConnectionClosed)
+		case <-ended:
+		}
+	}()
+	q.consume(stopping, worker)
+	if err := context.Cause(stopping); errors.Is(err, nats.ErrConnectionClosed) {
+		return fmt.Errorf("queue: %w", err)
 	}
-	running.Go(func() { q.keepStreams(ctx) })
-	campaigns := newCampaigns(q, handle)
-	running.Go(func() { campaigns.run(ctx) })
+	return nil
+}
 
-	var err error
-	select {
-	case <-ctx.Done():
-	case <-statuses:
-		err = fmt.Errorf("queue: %w", nats.ErrConnectionClosed)
+// consume runs until ctx ends. The lease is kept until the last partition is released.
+func (q *Queue) consume(ctx context.Context, worker Worker) {
+	keeping, done := context.WithCancel(context.WithoutCancel(ctx))
+	var around, working sync.WaitGroup
+	defer around.Wait()
+	defer done()
+
+	members := newMembers(q)
+	q.members.Store(members)
+	campaigns := newCampaigns(q, worker.Deliver)
+	partitions := make([]*partition, q.partitions)
+	for n := range partitions {
+		partitions[n] = newPartition(n, members, worker, campaigns)
 	}
-	cancel()
-	running.Wait()
-	return err
+	leave := takePart(ctx, members, partitions)
+	if leave == nil {
+		return // ctx has ended
+	}
+	around.Go(func() { members.run(keeping) })
+	around.Go(func() { q.keepStreams(keeping) })
+	around.Go(func() { campaigns.run(keeping) })
+	for _, p := range partitions {
+		working.Go(func() { p.run(ctx) })
+	}
+	<-ctx.Done()
+	members.leave(keeping)
+	working.Wait()
+	leave()
+}
+
+// takePart makes this worker known, and lets it hear of others and of who owns
+// what. It tries until ctx ends, and returns what undoes it.
+func takePart(ctx context.Context, m *members, partitions []*partition) (leave func()) {
+	b := backoff.NewExponentialBackOff(backoff.WithInitialInterval(50*time.Millisecond),
+		backoff.WithMaxInterval(2*time.Second), backoff.WithMaxElapsedTime(0))
+	leave, _ = backoff.RetryNotifyWithData(func() (func(), error) {
+		return m.begin(ctx, partitions)
+	}, backoff.WithContext(b, ctx), func(err error, _ time.Duration) {
+		m.q.trouble.warn(m.q.log, "this worker can't take part yet; it is tried again", "error", err)
+	})
+	return leave
 }
 
 // keepStreamsEvery is how long a deleted stream is missed.

@@ -21,6 +21,8 @@ type Delivery struct {
 	Sequence    uint64
 	PublishedAt time.Time // when the stream stored it
 	Redelivered bool      // the server delivered it before; false is no proof that it did not
+	MaybeSent   bool      // an owner that is gone had it in hand, or may have had: it may have been sent
+	Partition   int       // of its key
 	Traceparent string    // as the producer sent it; empty: none
 
 	lease   lease

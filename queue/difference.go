@@ -59,6 +59,12 @@ func differences(found, want jetstream.StreamConfig) (differ []error) {
 	if want.Name == ProgressStream && !found.AllowDirect {
 		add("direct get", "off", "on", edit("--allow-direct"))
 	}
+	if want.Name == WorkersStream && found.AllowDirect {
+		add("direct get", "on", "off", edit("--no-allow-direct"))
+	}
+	if want.AllowMsgTTL && !found.AllowMsgTTL {
+		add("message TTL", "off", "on", edit("--allow-msg-ttl"))
+	}
 	if want.Retention == jetstream.WorkQueuePolicy {
 		differ = append(differ, queueDifferences(found, want)...)
 	}

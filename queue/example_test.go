@@ -125,9 +125,9 @@ func ExampleReader_WatchResults() {
 	defer worker.Close()
 	consumed := make(chan error)
 	go func() { // stands for a worker that sends
-		consumed <- worker.Consume(ctx, func(d *queue.Delivery) {
+		consumed <- worker.Consume(ctx, queue.DeliverFunc(func(d *queue.Delivery) {
 			worker.Settle(ctx, d, queue.Ending{Sent: len(d.Job.InvitedUsers), Attempts: 1, EndedAt: time.Now()}, func(error) {})
-		})
+		}))
 	}()
 
 	address := queue.Address{TitleID: 1234567890, Sender: "party-service"}

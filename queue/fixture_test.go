@@ -49,7 +49,12 @@ func open(t *testing.T, server *embedded.Server, o queue.Options) *fixture {
 
 func connect(t *testing.T, server *embedded.Server) *fixture {
 	t.Helper()
-	f := &fixture{T: t, server: server, nc: embeddedtest.Connect(t, server)}
+	return dial(t, server)
+}
+
+func dial(t *testing.T, server *embedded.Server, opts ...nats.Option) *fixture {
+	t.Helper()
+	f := &fixture{T: t, server: server, nc: embeddedtest.Connect(t, server, opts...)}
 	var err error
 	f.js, err = jetstream.New(f.nc)
 	require.NoError(t, err)
@@ -108,7 +113,7 @@ func (f *fixture) raw(subject, body string, headers ...string) {
 type worker struct {
 	*fixture
 	deliveries chan *queue.Delivery
-	stop       func() // and wait
+	stop       func() // in order, and wait
 }
 
 // consume starts a worker whose deliveries can be taken one by one. It is
@@ -122,18 +127,32 @@ func (f *fixture) consume() *worker {
 
 func (f *fixture) consumeWith(handle func(*queue.Delivery)) (stop func()) {
 	f.Helper()
+	return f.work(queue.DeliverFunc(handle))
+}
+
+func (f *fixture) work(w queue.Worker) (stop func()) {
+	f.Helper()
 	ctx, cancel := context.WithCancel(context.WithoutCancel(f.Context()))
 	ended := make(chan error, 1)
-	go func() { ended <- f.queue.Consume(ctx, handle) }()
+	go func() { ended <- f.queue.Consume(ctx, w) }()
 	var once sync.Once
 	stop = func() {
 		once.Do(func() {
 			cancel()
-			assert.NoError(f, <-ended)
+			if err := <-ended; !f.nc.IsClosed() { // see die
+				assert.NoError(f, err)
+			}
 		})
 	}
 	f.Cleanup(stop)
 	return stop
+}
+
+// die ends the worker without a word, as a crash does: what it had in hand is nobody's.
+func (w *worker) die() {
+	w.Helper()
+	w.nc.Close()
+	w.stop()
 }
 
 // next waits for the next delivery.

@@ -4,6 +4,7 @@ import (
 	"context"
 	"fmt"
 	"strconv"
+	"strings"
 	"time"
 
 	"github.com/go-json-experiment/json"
@@ -14,14 +15,19 @@ import (
 // KeyState is what a worker knows of the quota of one sender and title: what
 // the next worker must know, so as not to make the same calls once more.
 type KeyState struct {
-	TitleID uint32
-	Sender  string
+	Partition int // that the key is in
+	TitleID   uint32
+	Sender    string
 	// Calls are when the calls that still count were answered, oldest first.
 	Calls []time.Time
+	// Open are calls without an answer yet.
+	Open int
 	// BlockedUntil is the end of a Retry-After; zero: none.
 	BlockedUntil time.Time
 	// Windows are those in force, learnt ones among them.
 	Windows []QuotaWindow
+	// Until is when nothing of it matters any more.
+	Until time.Time
 }
 
 // QuotaWindow allows Max calls in any time of length Per.
@@ -33,11 +39,14 @@ type QuotaWindow struct {
 // keysKept is as long as the longest window that can be configured.
 const keysKept = 24 * time.Hour
 
-// keyRecord is a KeyState as it is stored, in Unix milliseconds and milliseconds.
+// keyRecord is a KeyState as it is stored. Its times are relative to the moment
+// it is stored, in milliseconds, so that the next owner can place them by the
+// server's clock: two workers' clocks need not agree.
 type keyRecord struct {
-	Calls        []int64        `json:"calls,omitempty"`
-	BlockedUntil int64          `json:"blockedUntil,omitempty"`
-	Windows      []windowRecord `json:"windows,omitempty"`
+	Ago        []int64        `json:"ago,omitempty"`
+	Open       int            `json:"open,omitempty"`
+	BlockedFor int64          `json:"blockedFor,omitempty"`
+	Windows    []windowRecord `json:"windows,omitempty"`
 }
 
 type windowRecord struct {
@@ -45,33 +54,39 @@ type windowRecord struct {
 	Per int64 `json:"perMs"`
 }
 
-// SaveKeys stores what is known of keys, each in place of what was stored of
-// it before. It is asynchronous as SaveProgress is; done is called once.
-func (q *Queue) SaveKeys(ctx context.Context, states []KeyState, done func(error)) {
-	messages := make([]*nats.Msg, 0, len(states))
-	for _, s := range states {
-		data, err := json.Marshal(recordOf(s))
-		if err != nil {
-			go done(fmt.Errorf("state of a key: %w", err))
-			return
-		}
-		subject := keysPrefix + strconv.FormatUint(uint64(s.TitleID), 10) + "." + s.Sender
-		messages = append(messages, &nats.Msg{Subject: subject, Data: data})
-	}
-	if len(messages) == 0 {
-		go done(nil)
+// SaveKey stores what is known of a key, in place of what was stored of it
+// before. It is asynchronous as SaveProgress is, and done is called once. One at
+// a time for each key: a save that is tried again would replace a later one.
+func (q *Queue) SaveKey(ctx context.Context, s KeyState, done func(error)) {
+	now := time.Now()
+	data, err := json.Marshal(recordOf(s, now))
+	if err != nil {
+		go done(fmt.Errorf("state of a key: %w", err))
 		return
 	}
-	last := len(messages) - 1
-	q.settler.submit(&entry{ctx: ctx, done: done, first: messages[:last], last: messages[last]})
+	subject := keysOf(s.Partition) + strconv.FormatUint(uint64(s.TitleID), 10) + "." + s.Sender
+	m := &nats.Msg{Subject: subject, Data: data, Header: make(nats.Header, 1)}
+	// Else the stream would hold every key of a day, and each new owner read them.
+	left := max(s.Until.Sub(now), 0).Truncate(time.Second) + time.Second
+	setHeader(m.Header, jetstream.MsgTTLHeader, min(left, keysKept).String())
+	q.settler.submit(&entry{ctx: ctx, done: done, last: m})
 }
 
-// LoadKeys reads what is known of all keys. A record that can't be read is left
-// out: it costs a refused call at the most.
-func (q *Queue) LoadKeys(ctx context.Context) ([]KeyState, error) {
+func keysOf(partition int) string { return keysPrefix + strconv.Itoa(partition) + "." }
+
+// loadKeys reads what earlier owners knew of a partition's keys. A record that
+// can't be read is left out: it costs a refused call at the most.
+func (q *Queue) loadKeys(ctx context.Context, partition int, c claim) ([]KeyState, error) {
 	var states []KeyState
-	err := readAll(ctx, q.streams[KeysStream], jetstream.ConsumerConfig{}, func(m jetstream.Msg) error {
-		if s, err := stateOf(m.Subject(), m.Data()); err == nil {
+	filter := jetstream.ConsumerConfig{FilterSubject: keysOf(partition) + "*.*"}
+	err := readAll(ctx, q.streams[KeysStream], filter, func(m jetstream.Msg) error {
+		meta, err := m.Metadata()
+		if err != nil {
+			return err
+		}
+		// By the server's clock it was stored this long before the claim.
+		stored := c.seen.Add(-max(c.at.Sub(meta.Timestamp), 0))
+		if s, err := stateOf(m.Subject(), m.Data(), stored); err == nil {
 			states = append(states, s)
 		} else {
 			q.log.Warn("the stored state of a key can't be read", "error", err)
@@ -79,18 +94,18 @@ func (q *Queue) LoadKeys(ctx context.Context) ([]KeyState, error) {
 		return nil
 	})
 	if err != nil {
-		return nil, fmt.Errorf("queue: reading the state of keys: %w", err)
+		return nil, fmt.Errorf("reading the state of keys: %w", err)
 	}
 	return states, nil
 }
 
-func recordOf(s KeyState) keyRecord {
-	var r keyRecord
+func recordOf(s KeyState, now time.Time) keyRecord {
+	r := keyRecord{Open: s.Open}
 	for _, at := range s.Calls {
-		r.Calls = append(r.Calls, at.UnixMilli()+1) // rounded up: a call counts a little longer, never less
+		r.Ago = append(r.Ago, max(now.Sub(at).Milliseconds(), 0)) // rounded down: a call counts a little longer, never less
 	}
-	if !s.BlockedUntil.IsZero() {
-		r.BlockedUntil = s.BlockedUntil.UnixMilli() + 1
+	if left := s.BlockedUntil.Sub(now); !s.BlockedUntil.IsZero() && left > 0 {
+		r.BlockedFor = left.Milliseconds() + 1
 	}
 	for _, w := range s.Windows {
 		r.Windows = append(r.Windows, windowRecord{w.Max, w.Per.Milliseconds()})
@@ -98,8 +113,14 @@ func recordOf(s KeyState) keyRecord {
 	return r
 }
 
-func stateOf(subject string, data []byte) (KeyState, error) {
-	a, err := parseTokens(subject, subject[len(keysPrefix):], 2)
+// stateOf reads a record that was stored at a time of this worker's clock.
+func stateOf(subject string, data []byte, stored time.Time) (KeyState, error) {
+	partition, key, _ := strings.Cut(subject[len(keysPrefix):], ".")
+	n, err := strconv.Atoi(partition)
+	if err != nil {
+		return KeyState{}, err
+	}
+	a, err := parseTokens(subject, key, 2)
 	if err != nil {
 		return KeyState{}, err
 	}
@@ -107,12 +128,12 @@ func stateOf(subject string, data []byte) (KeyState, error) {
 	if err := json.Unmarshal(data, &r); err != nil {
 		return KeyState{}, err
 	}
-	s := KeyState{TitleID: a.TitleID, Sender: a.Sender}
-	for _, ms := range r.Calls {
-		s.Calls = append(s.Calls, time.UnixMilli(ms))
+	s := KeyState{Partition: n, TitleID: a.TitleID, Sender: a.Sender, Open: r.Open}
+	for _, ms := range r.Ago {
+		s.Calls = append(s.Calls, stored.Add(-time.Duration(ms)*time.Millisecond))
 	}
-	if r.BlockedUntil != 0 {
-		s.BlockedUntil = time.UnixMilli(r.BlockedUntil)
+	if r.BlockedFor > 0 {
+		s.BlockedUntil = stored.Add(time.Duration(r.BlockedFor) * time.Millisecond)
 	}
 	for _, w := range r.Windows {
 		if w.Max > 0 && w.Per > 0 {

@@ -1,6 +1,8 @@
 package queue_test
 
 import (
+	"context"
+	"sync"
 	"testing"
 	"time"
 
@@ -8,35 +10,72 @@ import (
 	"github.com/stretchr/testify/require"
 
 	"github.com/invitedhq/invited/queue"
-	"github.com/invitedhq/invited/queue/embedded/embeddedtest"
 )
 
-func TestWhatIsKnownOfAKeyIsThereForTheNextWorker(t *testing.T) {
-	conn := embeddedtest.Connect(t, embeddedtest.Start(t))
-	open := func() *queue.Queue {
-		q, err := queue.Open(t.Context(), conn, queue.Options{Logger: discard()})
-		require.NoError(t, err)
-		t.Cleanup(q.Close)
-		return q
-	}
-	save := func(q *queue.Queue, states ...queue.KeyState) {
-		done := make(chan error, 1)
-		q.SaveKeys(t.Context(), states, func(err error) { done <- err })
-		require.NoError(t, <-done)
-	}
-	at := time.UnixMilli(1_800_000_000_000)
-	ada := queue.KeyState{TitleID: 730, Sender: "ada", Calls: []time.Time{at, at.Add(time.Second)}, BlockedUntil: at.Add(time.Minute)}
-	learnt := queue.KeyState{TitleID: 730, Sender: "bob", Windows: []queue.QuotaWindow{{Max: 7, Per: 15 * time.Second}}}
-	first := open()
-	save(first, queue.KeyState{TitleID: 730, Sender: "ada"}, learnt)
-	save(first, ada) // replaces the first
-	save(first)      // nothing is fine
+// owner is a worker that remembers what it is told of keys.
+type owner struct {
+	queue.DeliverFunc
+	mu   sync.Mutex
+	keys map[string]queue.KeyState
+}
 
-	got, err := open().LoadKeys(t.Context())
-	require.NoError(t, err)
-	require.Len(t, got, 2)
-	states := map[string]queue.KeyState{got[0].Sender: got[0], got[1].Sender: got[1]}
-	assert.Equal(t, learnt, states["bob"])
-	assert.Equal(t, ada.BlockedUntil.Add(time.Millisecond), states["ada"].BlockedUntil, "rounded up, never down")
-	assert.Len(t, states["ada"].Calls, 2)
+func (o *owner) Own(_ int, keys []queue.KeyState) {
+	o.mu.Lock()
+	defer o.mu.Unlock()
+	for _, k := range keys {
+		o.keys[k.Sender] = k
+	}
+}
+
+// told starts an owner and returns what it is told of keys. It runs in a bubble.
+func (f *fixture) told() map[string]queue.KeyState {
+	f.Helper()
+	o := &owner{DeliverFunc: func(*queue.Delivery) {}, keys: make(map[string]queue.KeyState)}
+	ctx, cancel := context.WithCancel(f.Context())
+	ended := make(chan error)
+	go func() { ended <- f.queue.Consume(ctx, o) }()
+	time.Sleep(2 * time.Second)
+	cancel()
+	require.NoError(f, <-ended)
+	return o.keys
+}
+
+func (f *fixture) saveKey(s queue.KeyState) {
+	f.Helper()
+	done := make(chan error, 1)
+	f.queue.SaveKey(f.Context(), s, func(err error) { done <- err })
+	require.NoError(f, <-done)
+}
+
+func TestWhatIsKnownOfAKeyIsThereForTheNextOwner(t *testing.T) {
+	inFakeTime(t, queue.Options{}, func(t *testing.T, f *fixture) {
+		now := time.Now()
+		ada := queue.KeyState{
+			Partition: 3, TitleID: 730, Sender: "ada", Calls: []time.Time{now.Add(-2 * time.Second), now}, Open: 2,
+			BlockedUntil: now.Add(time.Minute), Until: now.Add(5 * time.Minute),
+		}
+		learnt := queue.KeyState{
+			Partition: 1, TitleID: 730, Sender: "bob", Windows: []queue.QuotaWindow{{Max: 7, Per: 15 * time.Second}}, Until: now.Add(time.Hour),
+		}
+		f.saveKey(queue.KeyState{Partition: 3, TitleID: 730, Sender: "ada"})
+		f.saveKey(learnt)
+		f.saveKey(ada) // replaces the first
+		time.Sleep(10 * time.Second)
+
+		got := f.told()
+		require.Len(t, got, 2)
+		assert.Equal(t, learnt.Windows, got["bob"].Windows)
+		assert.Equal(t, 1, got["bob"].Partition)
+		assert.Equal(t, 2, got["ada"].Open)
+		require.Len(t, got["ada"].Calls, 2)
+		assert.WithinDuration(t, now, got["ada"].Calls[1], 10*time.Millisecond, "placed by the server's clock, whoever reads it when")
+		assert.WithinDuration(t, now.Add(-2*time.Second), got["ada"].Calls[0], 10*time.Millisecond)
+		assert.WithinDuration(t, ada.BlockedUntil, got["ada"].BlockedUntil, 10*time.Millisecond)
+		assert.False(t, got["ada"].BlockedUntil.Before(ada.BlockedUntil), "a Retry-After is never shortened")
+
+		time.Sleep(6 * time.Minute)
+		got = f.told()
+		assert.Len(t, got, 1, "what does not matter any more is gone")
+		assert.Contains(t, got, "bob")
+	})
 }

@@ -131,16 +131,26 @@ func newProgressLog(stream jetstream.Stream) *progressLog {
 	return &progressLog{stream: stream, records: make(map[string]*progressState)}
 }
 
-// load reads all records, at the start and when a partition changes hands.
+// load reads all records, when a partition was left by a worker that is gone.
+// What was read before is dropped: those jobs may have ended in other hands.
 func (l *progressLog) load(ctx context.Context) error {
-	return readAll(ctx, l.stream, jetstream.ConsumerConfig{}, func(m jetstream.Msg) error {
-		l.mu.Lock()
-		defer l.mu.Unlock()
-		if s := l.records[m.Subject()]; s == nil || s.saves == 0 { // else what we saved is newer
-			l.records[m.Subject()] = &progressState{data: m.Data()}
-		}
+	read := make(map[string]*progressState)
+	err := readAll(ctx, l.stream, jetstream.ConsumerConfig{}, func(m jetstream.Msg) error {
+		read[m.Subject()] = &progressState{data: m.Data()}
 		return nil
 	})
+	if err != nil {
+		return err
+	}
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	for subject, s := range l.records {
+		if s.saves > 0 || s.over {
+			read[subject] = s // what we saved is newer
+		}
+	}
+	l.records = read
+	return nil
 }
 
 // attach sets d.Progress if there is a record of it. A redelivered job may have

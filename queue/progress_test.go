@@ -60,6 +60,7 @@ func TestProgressComesWithTheNextDelivery(t *testing.T) {
 func TestProgressThatAFormerOwnerSavesLateIsSeen(t *testing.T) {
 	inFakeTime(t, queue.Options{}, func(t *testing.T, f *fixture) {
 		former := f.consume()
+		time.Sleep(time.Second) // it has found all there is to own
 		f.publish(alice, job("a", 11, 12, 13, 14))
 		held := former.next()
 		former.stop() // it goes on with what it holds

@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"log/slog"
+	"sync/atomic"
 	"time"
 
 	"github.com/nats-io/nats.go"
@@ -65,7 +66,9 @@ type Queue struct {
 
 	settler  *settler
 	progress *progressLog
-	settled  *settledLog
+	endings  *endings
+	members  atomic.Pointer[members] // of the Consume going on; nil: none
+	owned    atomic.Int64            // partitions
 	counts   map[Lane]*subjectCounts
 	trouble  trouble
 }
@@ -102,12 +105,13 @@ func Open(ctx context.Context, nc *nats.Conn, o Options) (*Queue, error) {
 	o.Partitions = partitions
 	q := &Queue{
 		nc: nc, js: js, opts: o, log: o.Logger, wanted: streams(o, nc.MaxPayload()), partitions: partitions, streams: found,
-		progress: newProgressLog(found[ProgressStream]), settled: newSettledLog(found[ResultsStream]),
+		progress: newProgressLog(found[ProgressStream]),
 		counts: map[Lane]*subjectCounts{
 			Interactive: {stream: JobsStream, subjects: partPrefix + ">"},
 			Bulk:        {stream: CampaignsStream, subjects: campaignsPrefix + ">"},
 		},
 	}
+	q.endings = &endings{settled: newSettledLog(found[ResultsStream]), progress: q.progress}
 	q.settler = newSettler(q)
 	return q, nil
 }
@@ -132,15 +136,6 @@ func (q *Queue) Partitions() int { return q.partitions }
 func (q *Queue) Close() {
 	q.settler.close()
 	q.js.CleanupPublisher()
-}
-
-// Confirm says whether the server has got what was sent to it so far, renewals
-// of leases among it. It is one round trip.
-func (q *Queue) Confirm(ctx context.Context) error {
-	if status := q.nc.Status(); status != nats.CONNECTED {
-		return fmt.Errorf("NATS is %s", status)
-	}
-	return q.nc.FlushWithContext(ctx)
 }
 
 // Check says whether the connection and all streams are there.

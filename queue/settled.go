@@ -2,9 +2,11 @@ package queue
 
 import (
 	"context"
+	"fmt"
 	"strconv"
 	"strings"
 	"sync"
+	"sync/atomic"
 
 	"github.com/nats-io/nats.go"
 	"github.com/nats-io/nats.go/jetstream"
@@ -21,11 +23,39 @@ const settledKept = 1 << 16
 type settledLog struct {
 	stream jetstream.Stream
 
-	loading sync.Mutex
-
 	mu    sync.RWMutex
 	known map[messageKey]struct{}
 	read  uint64 // the last sequence of INVITE_RESULTS that was read
+}
+
+// endings is what workers stored of jobs that may still be in their queues.
+type endings struct {
+	settled  *settledLog
+	progress *progressLog
+
+	asked  atomic.Uint64
+	mu     sync.Mutex
+	served uint64 // what asked was when the last reading began
+}
+
+// learn reads what is stored by now. Several that ask at once, as for all the
+// partitions of a worker that is gone, share a reading that began after they asked.
+func (e *endings) learn(ctx context.Context) error {
+	turn := e.asked.Add(1)
+	e.mu.Lock()
+	defer e.mu.Unlock()
+	if e.served >= turn {
+		return nil
+	}
+	served := e.asked.Load()
+	if err := e.settled.load(ctx); err != nil {
+		return fmt.Errorf("reading recent results: %w", err)
+	}
+	if err := e.progress.load(ctx); err != nil {
+		return fmt.Errorf("reading progress: %w", err)
+	}
+	e.served = served
+	return nil
 }
 
 func newSettledLog(stream jetstream.Stream) *settledLog {
@@ -33,9 +63,8 @@ func newSettledLog(stream jetstream.Stream) *settledLog {
 }
 
 // load reads the results that are new since the last time, at most settledKept.
+// It is for one goroutine at a time.
 func (l *settledLog) load(ctx context.Context) error {
-	l.loading.Lock()
-	defer l.loading.Unlock()
 	info, err := l.stream.Info(ctx)
 	if err != nil {
 		return err

@@ -294,8 +294,9 @@ func TestSettlingGoesOnAfterALostConnection(t *testing.T) {
 	for range jobs {
 		require.NoError(t, <-done)
 	}
-	w.stop()
-	for _, r := range f.results(queue.Filter{}) {
+	results := f.results(queue.Filter{})
+	w.die()
+	for _, r := range results {
 		require.False(t, settled[r.ID], "job %s has two results", r.ID)
 		settled[r.ID] = true
 	}
@@ -304,7 +305,7 @@ func TestSettlingGoesOnAfterALostConnection(t *testing.T) {
 	// sees the results and hands over none of these jobs.
 	next := overTCP(t, url)
 	next.consumeWith(func(d *queue.Delivery) { assert.Fail(t, "handed over again", "job %s", d.ID()) })
-	f.eventually("INVITES", 0)
+	next.eventually("INVITES", 0)
 }
 
 func overTCP(t *testing.T, url string) *fixture {
@@ -343,7 +344,7 @@ func TestAJobWhoseResultIsStoredIsNeverHandedOverAgain(t *testing.T) {
 			_, err := f.js.PublishMsg(t.Context(), m)
 			require.NoError(t, err)
 		}
-		w.stop()
+		w.die()
 		next := connect(t, f.server)
 		next.open(queue.Options{})
 		taker := next.consume()
@@ -397,7 +398,7 @@ func BenchmarkSettle(b *testing.B) {
 	ctx, cancel := context.WithCancel(b.Context())
 	held := make(chan *queue.Delivery, 1<<20)
 	ended := make(chan error)
-	go func() { ended <- q.Consume(ctx, func(d *queue.Delivery) { held <- d }) }()
+	go func() { ended <- q.Consume(ctx, queue.DeliverFunc(func(d *queue.Delivery) { held <- d })) }()
 	var last *queue.Future
 	for i := range b.N {
 		last, err = pub.PublishAsync(ctx, queue.Address{TitleID: 1, Sender: fmt.Sprint("s", i%100)}, job("job", 1, 2, 3))

@@ -32,29 +32,39 @@ const (
 	headerPin     = "Nats-Pin-Id"
 )
 
-// source is one consumer that this worker pulls from, if it is or becomes its owner.
+// source is one consumer that this worker, as its owner, pulls from.
 type source struct {
-	q      *Queue
-	stream jetstream.Stream
-	cfg    jetstream.ConsumerConfig
-	handle func(*Delivery)
+	q         *Queue
+	stream    jetstream.Stream
+	cfg       jetstream.ConsumerConfig
+	partition int
+	handle    func(*Delivery)
 
-	in     *intake
-	pin    atomic.Pointer[string] // that the last message came with
-	active atomic.Int64           // when the last message came, in Unix nanoseconds
+	in       *intake
+	pin      atomic.Pointer[string] // that the last message came with
+	active   atomic.Int64           // when the last message came, in Unix nanoseconds
+	takeover takeover
 }
 
-func (q *Queue) newSource(stream, name, subject string, maxAckPending int, handle func(*Delivery)) *source {
+type sourceConfig struct {
+	stream, name, subject string
+	window                int // unacknowledged jobs
+	partition             int
+	claim                 claim
+}
+
+func (q *Queue) newSource(c sourceConfig, handle func(*Delivery)) *source {
 	s := &source{
-		q: q, stream: q.streams[stream], handle: handle, in: newIntake(),
+		q: q, stream: q.streams[c.stream], partition: c.partition, handle: handle, in: newIntake(),
+		takeover: takeover{claim: c.claim},
 		cfg: jetstream.ConsumerConfig{
-			Durable:       name,
-			Description:   subject,
-			FilterSubject: subject,
+			Durable:       c.name,
+			Description:   c.subject,
+			FilterSubject: c.subject,
 			AckPolicy:     jetstream.AckExplicitPolicy,
 			AckWait:       q.opts.AckWait,
 			MaxDeliver:    -1, // a job ends by a decision, never by a count
-			MaxAckPending: maxAckPending,
+			MaxAckPending: c.window,
 			// The message is the durable record; consumers on disk cost a file write each, ten times a second.
 			MemoryStorage:  true,
 			PriorityPolicy: jetstream.PriorityPolicyPinned,
@@ -108,6 +118,9 @@ func wait(ctx context.Context, d time.Duration) {
 // pull fetches into the intake. It returns nil when ctx has ended, and an error
 // when the consumer is not there any more.
 func (s *source) pull(ctx context.Context) error {
+	if err := s.takeOver(ctx); err != nil {
+		return err
+	}
 	consumer, err := s.ensure(ctx)
 	if err != nil {
 		return err
@@ -179,7 +192,9 @@ func (s *source) ensure(ctx context.Context) (jetstream.Consumer, error) {
 	defer cancel()
 	found, err := s.stream.Consumer(ctx, s.cfg.Durable)
 	if errors.Is(err, jetstream.ErrConsumerNotFound) {
-		found, err = s.stream.CreateConsumer(ctx, s.cfg)
+		cfg := s.cfg
+		cfg.Metadata = s.takeover.note()
+		found, err = s.stream.CreateConsumer(ctx, cfg)
 		if errors.Is(err, jetstream.ErrConsumerExists) { // another worker was faster, with other settings
 			found, err = s.stream.Consumer(ctx, s.cfg.Durable)
 		}
@@ -187,6 +202,7 @@ func (s *source) ensure(ctx context.Context) (jetstream.Consumer, error) {
 	if err != nil {
 		return nil, fmt.Errorf("consumer %s: %w", s.cfg.Durable, explain(err))
 	}
+	s.takeover.read(found.CachedInfo().Config.Metadata)
 	now, want := found.CachedInfo().Config, s.cfg
 	if now.AckWait == want.AckWait && now.MaxAckPending == want.MaxAckPending && now.PinnedTTL == want.PinnedTTL &&
 		now.PriorityPolicy == want.PriorityPolicy && now.MaxDeliver == want.MaxDeliver && len(now.BackOff) == 0 {
@@ -222,11 +238,13 @@ func (s *source) handOver(ctx context.Context) {
 			s.q.log.Warn("a message without JetStream's metadata was ignored", "subject", m.Subject(), "error", err)
 			continue
 		}
-		if !s.prepare(ctx, d, m.Headers().Get(headerPin)) {
+		d.Partition, d.MaybeSent = s.partition, s.takeover.suspects(d, s.cfg.MaxAckPending)
+		s.pin.Store(new(m.Headers().Get(headerPin)))
+		if !s.prepare(ctx, d) {
 			_ = m.Nak()
 			continue
 		}
-		if s.q.settled.has(d.key()) {
+		if s.q.endings.settled.has(d.key()) {
 			if err := d.Ack(); err != nil {
 				_ = m.Nak()
 			}
@@ -237,38 +255,20 @@ func (s *source) handOver(ctx context.Context) {
 	}
 }
 
-// prepare learns what an earlier owner did: all of it when this worker becomes
-// the owner, and the progress of a redelivered job. It tries until it knows, or
-// reports false when ctx ends: a job that is handed over without that could be
-// sent twice.
-func (s *source) prepare(ctx context.Context, d *Delivery, pin string) bool {
+// prepare looks up the progress of a job that an earlier owner may have begun.
+// It tries until it knows, or reports false when ctx ends: a job that is handed
+// over without that could be sent twice.
+func (s *source) prepare(ctx context.Context, d *Delivery) bool {
 	b := backoff.NewExponentialBackOff(backoff.WithInitialInterval(50*time.Millisecond),
 		backoff.WithMaxInterval(2*time.Second), backoff.WithMaxElapsedTime(0))
 	err := backoff.RetryNotify(func() error {
 		ctx, cancel := context.WithTimeout(ctx, apiTimeout)
 		defer cancel()
-		if last := s.pin.Load(); last == nil || *last != pin {
-			if err := s.q.learn(ctx); err != nil {
-				return err
-			}
-			s.pin.Store(&pin)
-		}
 		return s.q.progress.attach(ctx, d)
 	}, backoff.WithContext(b, ctx), func(err error, _ time.Duration) {
 		s.q.trouble.warn(s.q.log, "jobs wait: what became of earlier ones can't be read", "consumer", s.cfg.Durable, "error", err)
 	})
 	return err == nil
-}
-
-// learn reads what workers stored about jobs that may still be in their queues.
-func (q *Queue) learn(ctx context.Context) error {
-	if err := q.settled.load(ctx); err != nil {
-		return fmt.Errorf("reading recent results: %w", err)
-	}
-	if err := q.progress.load(ctx); err != nil {
-		return fmt.Errorf("reading progress: %w", err)
-	}
-	return nil
 }
 
 // unpin hands over at once to another worker that waits, if this one is the

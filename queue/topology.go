@@ -18,6 +18,7 @@ const (
 	ResultsStream   = "INVITE_RESULTS"   // how jobs ended
 	ProgressStream  = "INVITE_PROGRESS"  // internal: what ended of jobs that have not ended
 	KeysStream      = "INVITE_KEYS"      // internal: the calls and blocks of each sender and title
+	WorkersStream   = "INVITE_WORKERS"   // internal: who is there, and who owns which partition
 )
 
 const (
@@ -61,9 +62,12 @@ func streams(o Options, maxPayload int64) []jetstream.StreamConfig {
 	results.MaxAge = resultsKept
 	progress := stream(ProgressStream, "invited: internal, what ended of jobs that go on", "invites.progress.*.*")
 	progress.MaxMsgsPerSubject = 1
-	keys := stream(KeysStream, "invited: internal, calls and blocks of each sender and title", "invites.keys.*.*")
-	keys.MaxMsgsPerSubject, keys.MaxAge = 1, keysKept
-	return []jetstream.StreamConfig{jobs, campaigns, dead, results, progress, keys}
+	keys := stream(KeysStream, "invited: internal, calls and blocks of each sender and title", "invites.keys.*.*.*")
+	keys.MaxMsgsPerSubject, keys.AllowMsgTTL = 1, true // each record says how long it matters
+	workers := stream(WorkersStream, "invited: internal, which workers there are and who owns which partition", workersPrefix+">")
+	workers.MaxMsgsPerSubject = 1
+	workers.AllowDirect = false // whose a partition is, is asked of the stream's leader
+	return []jetstream.StreamConfig{jobs, campaigns, dead, results, progress, keys, workers}
 }
 
 // partitionTransform stores a job under a partition that follows from its title

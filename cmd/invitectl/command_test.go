@@ -106,9 +106,9 @@ func TestAResultThatCameWhileTheConnectionWasLostIsLookedUp(t *testing.T) {
 	settled := make(chan error, 1)
 	consumed := make(chan error, 1)
 	go func() {
-		consumed <- q.Consume(ctx, func(d *queue.Delivery) {
+		consumed <- q.Consume(ctx, queue.DeliverFunc(func(d *queue.Delivery) {
 			q.Settle(ctx, d, queue.Ending{Sent: 1, EndedAt: time.Now()}, func(err error) { settled <- err })
-		})
+		}))
 	}()
 	require.NoError(t, <-settled)
 	cancel()

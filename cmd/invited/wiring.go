@@ -70,7 +70,7 @@ func dispatcherConfig(c configs.Config, lease queue.Options, log *slog.Logger) d
 		},
 		InteractiveTTL: c.Dispatch.InteractiveTTL,
 		ServerAudience: c.XBL.Audience == configs.AudienceServer,
-		Lease:          lease.AckWait,
+		AckWait:        lease.AckWait,
 		Grace:          c.Dispatch.ShutdownGrace,
 		Logger:         log,
 	}

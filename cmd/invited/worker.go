@@ -107,7 +107,7 @@ func (w *worker) work(ctx context.Context, q *queue.Queue, d *dispatcher.Dispatc
 	consumed := make(chan error, 1)
 	go func() {
 		defer stop()
-		consumed <- q.Consume(ctx, d.Deliver)
+		consumed <- q.Consume(ctx, d)
 	}()
 	context.AfterFunc(ctx, func() { w.state.Store(nil) })
 	w.state.Store(&workerState{d, q})

@@ -20,9 +20,8 @@ func (p *Planner) Answer(now time.Time, c *Call, err *xbl.Error) (blocked time.D
 	k := p.keys[c.Key]
 	p.inFlight--
 	k.log.answered(now, err == nil || err.Written)
-	if len(k.log.windows) > 0 {
-		p.changed[k] = struct{}{}
-	}
+	p.note(k)
+	jobs := c.Jobs()
 	wake := k.title.answered(now, c, err, p.cfg.Probe)
 	k.answered(c, err)
 
@@ -45,6 +44,7 @@ func (p *Planner) Answer(now time.Time, c *Call, err *xbl.Error) (blocked time.D
 		p.dead(now, c, deadOf(queue.Misconfigured, err))
 	}
 
+	p.leaveCall(jobs)
 	p.refresh(now, k)
 	if wake {
 		for other := range k.title.keys {
@@ -126,6 +126,12 @@ func (p *Planner) transient(now time.Time, k *key, c *Call, err *xbl.Error) {
 	c.attempted()
 	for _, w := range c.parcels {
 		w.failed = err
+		if !w.prune(now, p.die) {
+			if w.narrowing != nil {
+				p.narrow(now, k, w.narrowing)
+			}
+			continue
+		}
 		if k.title.outage() {
 			p.park(now, w, back) // not in front: it may be what fails, and is not to ask for all others again
 			continue
@@ -196,8 +202,11 @@ func (p *Planner) rejected(now time.Time, k *key, c *Call, err *xbl.Error) {
 		p.die(spans[0], why)
 		return
 	}
+	if spans = withoutDropped(spans); len(spans) == 0 {
+		return
+	}
 	what := refusal{share{c.ConnectionString, c.Platform}, err.Code, err.Detail}
-	p.narrow(now, k, newNarrowing(spans, len(c.InvitedUsers), what, k.justRefused(now, what)))
+	p.narrow(now, k, newNarrowing(spans, what, k.justRefused(now, what)))
 }
 
 // narrow asks the next question of a narrowing, or ends it.

@@ -302,7 +302,7 @@ func TestARequestRefusedAsAWholeSaysNothingOfAnotherSendersNorOfAnotherReason(t 
 	assert.True(t, k.justRefused(w.now, why))
 	assert.False(t, k.justRefused(w.now, refusal{code: "RequestValidationError", detail: "something else"}))
 	assert.False(t, k.justRefused(w.now.Add(hopelessFor), why), "for five minutes")
-	assert.False(t, w.planner.key(Key{"bob", 730}).justRefused(w.now, why))
+	assert.False(t, w.planner.key(Key{"bob", 730}, 0).justRefused(w.now, why))
 }
 
 func TestARefusedCampaignDoesNotHoldUpAPlayer(t *testing.T) {

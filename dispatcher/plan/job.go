@@ -17,6 +17,7 @@ type Key struct {
 // the second is kept by the planner and read by the dispatcher.
 type Job struct {
 	Key              Key
+	Partition        int // of the key: all keys of one come and go together
 	Lane             queue.Lane
 	Campaign         string
 	ConnectionString string
@@ -36,6 +37,8 @@ type Job struct {
 	uncut      int       // index of the first recipient that is in no parcel yet
 	parcels    []*parcel // those that wait, not those in a call
 	narrowings []*narrowing
+	inCall     int   // calls that have recipients of the job
+	dropped    bool  // nothing more of it is to be sent
 	alarm      alarm // expiry
 	progress   bool  // told of in the next Step
 }

@@ -8,9 +8,10 @@ import (
 
 // key is one key's waiting parcels and what holds them back.
 type key struct {
-	id     Key
-	title  *title
-	limits Limits
+	id        Key
+	partition int
+	title     *title
+	limits    Limits
 
 	interactive line
 	campaigns   []*campaign // those with waiting parcels, the next in turn first

@@ -7,35 +7,69 @@ import (
 
 // State is what must be known of a key by whoever sends for it next.
 type State struct {
-	Key     Key
-	Calls   []time.Time // when those that still occupy a window were answered, oldest first
-	Blocked time.Time   // end of its Retry-After; zero: none
-	Windows []Window    // in force, learnt ones among them
+	Key       Key
+	Partition int
+	Calls     []time.Time // when those that still occupy a window were answered, oldest first
+	Open      int         // calls without an answer yet
+	Blocked   time.Time   // end of its Retry-After; zero: none
+	Windows   []Window    // in force, learnt ones among them
+	Until     time.Time   // when nothing of it matters any more
 }
 
-// Changed says what is new about keys since it was last asked. Keys without
-// windows and without a block have nothing to be remembered.
+// note marks a key as changed. Without windows and without a block nothing of
+// it has to be remembered.
+func (p *Planner) note(k *key) {
+	if len(k.log.windows) > 0 {
+		p.changed[k] = struct{}{}
+	}
+}
+
+// Changed says what is new about keys since it was last asked.
 func (p *Planner) Changed(now time.Time) []State {
+	if len(p.changed) == 0 {
+		return nil
+	}
 	states := make([]State, 0, len(p.changed))
 	for k := range p.changed {
-		s := State{Key: k.id, Calls: slices.Clone(k.log.ends), Windows: slices.Clone(k.log.windows)}
-		if now.Before(k.blocked) {
-			s.Blocked = k.blocked
-		}
-		states = append(states, s)
+		states = append(states, k.state(now))
 	}
 	clear(p.changed)
 	return states
 }
 
+func (k *key) state(now time.Time) State {
+	s := State{
+		Key: k.id, Partition: k.partition, Calls: slices.Clone(k.log.ends), Open: k.log.inFlight,
+		Windows: slices.Clone(k.log.windows), Until: k.idleAt(),
+	}
+	if k.log.inFlight > 0 {
+		s.Until = later(s.Until, now.Add(k.log.longest()))
+	}
+	if now.Before(k.blocked) {
+		s.Blocked = k.blocked
+	}
+	return s
+}
+
+func later(a, b time.Time) time.Time {
+	if a.After(b) {
+		return a
+	}
+	return b
+}
+
 // Remember takes over what another worker, or this one before a restart, knew
 // of a key. Stricter windows than the configured ones are kept.
 func (p *Planner) Remember(now time.Time, s State) {
-	k := p.key(s.Key)
+	k := p.key(s.Key, s.Partition)
 	for _, w := range s.Windows {
 		k.log.adopt(w)
 	}
-	for _, at := range s.Calls {
+	calls := slices.Clone(s.Calls)
+	for range s.Open { // it may be answered at any time from now on back
+		calls = append(calls, now)
+	}
+	for _, at := range calls {
 		// Made relative to now: it gets now's monotonic reading. A call can't
 		// have been answered later than now, whatever the other clock said.
 		if at = now.Add(min(0, at.Sub(now))); len(k.log.windows) > 0 {
@@ -49,4 +83,20 @@ func (p *Planner) Remember(now time.Time, s State) {
 		k.probing = true
 	}
 	p.refresh(now, k)
+}
+
+// Forget lets go of a partition's keys, those with calls in flight excepted, and
+// returns what the next owner must know of them.
+func (p *Planner) Forget(now time.Time, partition int) []State {
+	var states []State
+	for _, k := range p.keys {
+		if k.partition != partition || k.log.inFlight > 0 || k.waiting() || k.backingOff > 0 {
+			continue
+		}
+		if s := k.state(now); s.Until.After(now) {
+			states = append(states, s)
+		}
+		p.forget(k)
+	}
+	return states
 }

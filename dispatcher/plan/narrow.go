@@ -45,7 +45,11 @@ const (
 	singlesIfJustRefused  = 3 // with the whole: 4 calls
 )
 
-func newNarrowing(spans []span, n int, why refusal, shortcut bool) *narrowing {
+func newNarrowing(spans []span, why refusal, shortcut bool) *narrowing {
+	n := 0
+	for _, s := range spans {
+		n += s.len()
+	}
 	nr := &narrowing{
 		why:      why,
 		open:     []group{{spans: spans, n: n, tainted: true}},

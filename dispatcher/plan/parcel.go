@@ -94,14 +94,18 @@ func (w *parcel) leave() {
 	}
 }
 
-// dropExpired ends what has expired of the parcel and reports whether anything is left.
-func (w *parcel) dropExpired(now time.Time, end func(span, queue.Dead)) bool {
+// prune ends what has expired of the parcel, leaves out what is dropped, and
+// reports whether anything is left.
+func (w *parcel) prune(now time.Time, end func(span, queue.Dead)) bool {
 	w.spans = slices.DeleteFunc(w.spans, func(s span) bool {
-		if !s.job.expired(now) {
+		expired := s.job.expired(now)
+		if !expired && !s.job.dropped {
 			return false
 		}
 		w.n -= s.len()
-		end(s, expiredDead(s.job))
+		if !s.job.dropped {
+			end(s, expiredDead(s.job))
+		}
 		return true
 	})
 	return w.n > 0

@@ -18,7 +18,7 @@ type Planner struct {
 	alarms   alarms
 	inFlight int
 	jobs     int
-	paused   bool
+	lease    time.Time
 	unstored int
 	changed  map[*key]struct{} // since Changed was last asked
 
@@ -30,6 +30,7 @@ type Step struct {
 	Calls      []*Call   // to be made now; each must come back by Answer
 	Ended      []*Job    // nothing of them is open any more: store how they ended
 	Progressed []*Job    // something of them ended, something is open: store what ended
+	Dropped    []*Job    // dropped while in a call, which is answered; something is open. Forgotten
 	Wake       time.Time // when to call Next again if nothing happens before; zero: never
 }
 
@@ -77,7 +78,7 @@ func (p *Planner) Add(now time.Time, j *Job) {
 		p.ended(j)
 		return
 	}
-	k := p.key(j.Key)
+	k := p.key(j.Key, j.Partition)
 	if j.Lane == queue.Interactive {
 		k.lastInteractive = now
 	}
@@ -106,7 +107,7 @@ func (p *Planner) Next(now time.Time) Step {
 	for a := p.alarms.due(now); a != nil; a = p.alarms.due(now) {
 		a.of.wake(p, now)
 	}
-	for !p.paused && p.inFlight+p.unstored+len(p.step.Ended) < p.cfg.MaxInFlight && p.ready.Len() > 0 {
+	for now.Before(p.lease) && p.inFlight+p.unstored+len(p.step.Ended) < p.cfg.MaxInFlight && p.ready.Len() > 0 {
 		k := p.ready.Remove(p.ready.Front()).(*key)
 		k.ready = false
 		if held, _ := k.hold(now); held == nothing && k.waiting() {
@@ -123,6 +124,10 @@ func (p *Planner) Next(now time.Time) Step {
 	p.step = Step{}
 	return step
 }
+
+// Lease says until when calls may be made. Without one, as at the beginning,
+// none are; jobs expire all the same.
+func (p *Planner) Lease(until time.Time) { p.lease = until }
 
 // Unstored says how many endings are not stored yet. They take places of calls
 // in flight: what a crash makes happen twice is what was sent and not recorded.
@@ -145,7 +150,7 @@ func (p *Planner) BlockedKeys(now time.Time) map[uint32]int {
 	return blocked
 }
 
-func (p *Planner) key(id Key) *key {
+func (p *Planner) key(id Key, partition int) *key {
 	if k := p.keys[id]; k != nil {
 		return k
 	}
@@ -155,7 +160,7 @@ func (p *Planner) key(id Key) *key {
 		p.titles[id.TitleID] = t
 	}
 	limits := p.cfg.limits(id.TitleID)
-	k := &key{id: id, title: t, limits: limits, log: callLog{windows: limits.Windows}, atOnce: limits.MaxInFlight}
+	k := &key{id: id, partition: partition, title: t, limits: limits, log: callLog{windows: limits.Windows}, atOnce: limits.MaxInFlight}
 	p.keys[id], t.keys[k] = k, struct{}{}
 	return k
 }
@@ -203,10 +208,11 @@ func (p *Planner) rest(now time.Time, k *key) {
 	p.forget(k)
 }
 
-// park puts a parcel in line; what has expired of it ends here instead.
+// park puts a parcel in line; what has expired of it ends here instead, and
+// what is dropped is left out.
 func (p *Planner) park(now time.Time, w *parcel, at place) {
 	k := p.keys[w.job().Key]
-	if !w.dropExpired(now, p.die) {
+	if !w.prune(now, p.die) {
 		if w.narrowing != nil {
 			p.narrow(now, k, w.narrowing)
 		}
@@ -267,7 +273,11 @@ func (p *Planner) compose(now time.Time, k *key) *Call {
 	if k.title.outage() {
 		k.title.probing, k.title.prober, c.probe = true, k, true
 	}
+	for _, j := range c.Jobs() {
+		j.inCall++
+	}
 	k.log.start()
+	p.note(k)
 	p.inFlight++
 	return c
 }

@@ -304,7 +304,7 @@ func TestAWindowOfOneCallIsNotAllReserved(t *testing.T) {
 
 func TestAJobExpiresByTheWallClockWhateverItsSteps(t *testing.T) {
 	w := newWorld(t, Config{}, &service{offset: -1})
-	w.planner.Pause(true)
+	w.planner.Lease(w.now)
 	j := interactive("ada", 1)
 	j.ExpiresAt = w.now.Add(time.Minute)
 	w.add(j)
@@ -315,16 +315,16 @@ func TestAJobExpiresByTheWallClockWhateverItsSteps(t *testing.T) {
 	assert.Equal(t, 1, w.ended[j])
 }
 
-func TestAPausedPlannerMakesNoCalls(t *testing.T) {
+func TestWithoutALeaseNoCallIsMade(t *testing.T) {
 	w := newWorld(t, Config{}, &service{offset: -1})
-	w.planner.Pause(true)
+	w.planner.Lease(w.now)
 	j, expiring := interactive("ada", 1), interactive("ada", 1)
 	expiring.ExpiresAt = w.now.Add(time.Second)
 	w.add(j, expiring)
 	w.run(time.Minute)
 	assert.Equal(t, 1, w.ended[expiring], "jobs expire all the same")
-	assert.Zero(t, w.ended[j])
-	w.planner.Pause(false)
+	assert.Zero(t, w.ended[j], "its end is the first moment at which nothing may be sent")
+	w.planner.Lease(w.now.Add(time.Millisecond))
 	w.step()
 	w.run(time.Second)
 	assert.Equal(t, 1, w.ended[j])

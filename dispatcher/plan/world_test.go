@@ -45,6 +45,7 @@ func newWorld(t *testing.T, cfg Config, s *service) *world {
 	}
 	cfg.Probe = func() backoff.BackOff { return &backoff.ConstantBackOff{Interval: 2 * time.Second} }
 	w := &world{t: t, now: time.Unix(1_700_000_000, 0), planner: New(cfg), service: s, ended: make(map[*Job]int)}
+	w.planner.Lease(w.now.AddDate(1, 0, 0))
 	s.begin(w.now)
 	return w
 }
@@ -123,13 +124,6 @@ func (w *world) requireForgotten() {
 	require.Empty(w.t, w.planner.alarms, "no alarm may be left")
 	require.Zero(w.t, w.planner.Jobs())
 	require.Zero(w.t, w.planner.InFlight())
-}
-
-func later(a, b time.Time) time.Time {
-	if a.After(b) {
-		return a
-	}
-	return b
 }
 
 type event struct {

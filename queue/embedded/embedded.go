@@ -172,6 +172,10 @@ func (s *Server) Conn(opts ...nats.Option) (*nats.Conn, error) {
 	return nc, nil
 }
 
+// InProcessConn is a client's end of a new connection without a socket. It makes
+// the server a nats.InProcessConnProvider, for who puts something in between.
+func (s *Server) InProcessConn() (net.Conn, error) { return s.nats.InProcessConn() }
+
 // Shutdown stops the server and waits until its files are closed. Drain clients
 // first. It may be called more than once.
 func (s *Server) Shutdown() {

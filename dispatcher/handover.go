@@ -1,0 +1,128 @@
+package dispatcher
+
+import (
+	"cmp"
+	"context"
+	"maps"
+	"slices"
+	"time"
+
+	"github.com/invitedhq/invited/queue"
+)
+
+// Own implements queue.Worker.
+func (d *Dispatcher) Own(_ int, keys []queue.KeyState) {
+	d.do(func(l *loop) { l.remember(time.Now(), keys) })
+}
+
+// Disown implements queue.Worker.
+func (d *Dispatcher) Disown(ctx context.Context, partition int, lost bool) {
+	done := make(chan struct{})
+	d.do(func(l *loop) { l.disown(partition, lost, done) })
+	select {
+	case <-done:
+	case <-d.ended: // Run has given back everything
+	case <-ctx.Done():
+	}
+}
+
+// do has the loop do something. It returns at once when Run has returned.
+func (d *Dispatcher) do(f func(*loop)) {
+	done := make(chan struct{})
+	select {
+	case d.asks <- func(l *loop) { f(l); close(done) }:
+		<-done
+	case <-d.ended:
+	}
+}
+
+// leaving is a partition that is being given away in order.
+type leaving struct {
+	done    chan struct{}
+	forgot  bool // its keys are forgotten, and what was known of them is being stored
+	waiting int  // jobs of it that are still held
+}
+
+// disown begins to give a partition away. Nothing of it is sent from now on.
+func (l *loop) disown(partition int, lost bool, done chan struct{}) {
+	l.drain() // what was delivered of it, too
+	now := time.Now()
+	for _, h := range l.inOrder() {
+		if h.delivery.Partition != partition {
+			continue
+		}
+		h.leaving, h.lost = true, lost
+		if h.job != nil && !h.ending && l.plan.Drop(now, h.job) {
+			l.letGo(h)
+		}
+	}
+	if lost {
+		l.plan.Forget(now, partition)
+		close(done)
+		return
+	}
+	l.leaving[partition] = &leaving{done: done, waiting: l.heldOf(partition)}
+	l.left(now)
+}
+
+// inOrder are the jobs held, the oldest first: as they are given back they come again.
+func (l *loop) inOrder() []*held {
+	return slices.SortedFunc(maps.Values(l.held), func(a, b *held) int {
+		return cmp.Or(a.delivery.PublishedAt.Compare(b.delivery.PublishedAt), cmp.Compare(a.delivery.Sequence, b.delivery.Sequence))
+	})
+}
+
+func (l *loop) heldOf(partition int) (n int) {
+	for _, h := range l.held {
+		if h.delivery.Partition == partition {
+			n++
+		}
+	}
+	return n
+}
+
+// letGo is for a job of a partition that is given away, once nothing of it is
+// in a call: its next owner is to know what ended of it, and what may have been sent.
+func (l *loop) letGo(h *held) {
+	h.done = true
+	switch {
+	case h.lost:
+		l.drop(h)
+		if h.again != nil { // the partition has come back meanwhile
+			x, p := h.again, progressOf(h)
+			x.Progress = &p
+			l.deliver(x)
+		}
+	case h.job.MaybeDuplicate || len(h.job.Ended) > 0:
+		l.saveProgress(h)
+	default:
+		l.giveBack(h)
+	}
+}
+
+// giveBack lets another worker have the job at once.
+func (l *loop) giveBack(h *held) {
+	l.release(h.delivery)
+	l.drop(h)
+}
+
+func (l *loop) drop(h *held) {
+	delete(l.held, messageOf(h.delivery))
+	if p := l.leaving[h.delivery.Partition]; p != nil {
+		p.waiting--
+	}
+}
+
+// left finishes what can be finished of partitions that are being given away.
+func (l *loop) left(now time.Time) {
+	for n, p := range l.leaving {
+		if p.waiting == 0 && !p.forgot {
+			p.forgot = true
+			l.saveKeys(l.plan.Forget(now, n))
+		}
+		if p.forgot && l.saves.in[n] == 0 {
+			delete(l.leaving, n)
+			close(p.done)
+		}
+	}
+}

@@ -1,0 +1,345 @@
+package queue_test
+
+import (
+	"context"
+	"fmt"
+	"maps"
+	"net"
+	"slices"
+	"sync"
+	"testing"
+	"time"
+
+	"github.com/nats-io/nats.go"
+	"github.com/stretchr/testify/assert"
+	"github.com/stretchr/testify/require"
+
+	"github.com/invitedhq/invited/queue"
+)
+
+// tenant is a worker that writes down what it owns when, in a book it shares
+// with others. It holds deliveries until it is told to let go of them.
+type tenant struct {
+	*fixture
+	book *book
+	stop func()
+
+	mu   sync.Mutex
+	held []*queue.Delivery
+}
+
+// book is whose each partition was, and checks that it was one worker's at a time.
+type book struct {
+	*testing.T
+	mu     sync.Mutex
+	owners map[int]*tenant
+	gained map[*tenant]int
+}
+
+func newBook(t *testing.T) *book {
+	return &book{T: t, owners: make(map[int]*tenant), gained: make(map[*tenant]int)}
+}
+
+// join starts a worker on a connection of its own.
+func (b *book) join(f *fixture, opts ...nats.Option) *tenant {
+	b.Helper()
+	w := &tenant{fixture: dial(b.T, f.server, opts...), book: b}
+	w.open(queue.Options{Partitions: 16})
+	w.stop = w.work(w)
+	return w
+}
+
+func (w *tenant) Own(partition int, _ []queue.KeyState) {
+	w.book.mu.Lock()
+	defer w.book.mu.Unlock()
+	if other := w.book.owners[partition]; other != nil && other != w {
+		assert.Falsef(w.book, time.Now().Before(other.queue.Lease()),
+			"partition %d has a new owner while the lease of the old one lasts", partition)
+	}
+	w.book.owners[partition] = w
+	w.book.gained[w]++
+}
+
+func (w *tenant) Deliver(d *queue.Delivery) {
+	w.book.mu.Lock()
+	assert.Samef(w.book, w, w.book.owners[d.Partition], "job %s of partition %d", d.ID(), d.Partition)
+	w.book.mu.Unlock()
+	w.mu.Lock()
+	defer w.mu.Unlock()
+	w.held = append(w.held, d)
+}
+
+func (w *tenant) Disown(_ context.Context, partition int, lost bool) {
+	w.book.mu.Lock()
+	if w.book.owners[partition] == w {
+		delete(w.book.owners, partition)
+	}
+	w.book.mu.Unlock()
+	w.mu.Lock()
+	defer w.mu.Unlock()
+	kept := w.held[:0]
+	for _, d := range w.held {
+		switch {
+		case d.Partition != partition:
+			kept = append(kept, d)
+		case !lost:
+			assert.NoError(w.book, d.Release(0))
+		}
+	}
+	w.held = kept
+}
+
+// take empties the worker's hands.
+func (w *tenant) take() []*queue.Delivery {
+	w.mu.Lock()
+	defer w.mu.Unlock()
+	held := w.held
+	w.held = nil
+	return held
+}
+
+func (b *book) shares() map[*tenant]int {
+	b.mu.Lock()
+	defer b.mu.Unlock()
+	shares := make(map[*tenant]int)
+	for _, w := range b.owners {
+		shares[w]++
+	}
+	return shares
+}
+
+// wire can be cut, both ways and without a word, and mended. What was written
+// meanwhile arrives then, as it does out of a socket's buffer.
+type wire struct {
+	server nats.InProcessConnProvider
+	mu     sync.Mutex
+	cut    chan struct{} // closed when mended; nil: whole
+}
+
+func (w *wire) InProcessConn() (net.Conn, error) {
+	w.wait()
+	inner, err := w.server.InProcessConn()
+	if err != nil {
+		return nil, err
+	}
+	c := &wireConn{Conn: inner, wire: w, out: make(chan []byte, 10_000), closed: make(chan struct{})}
+	go c.pump()
+	return c, nil
+}
+
+func (w *wire) wait() {
+	w.mu.Lock()
+	cut := w.cut
+	w.mu.Unlock()
+	if cut != nil {
+		<-cut
+	}
+}
+
+func (w *wire) set(whole bool) {
+	w.mu.Lock()
+	defer w.mu.Unlock()
+	if whole {
+		close(w.cut)
+		w.cut = nil
+	} else {
+		w.cut = make(chan struct{})
+	}
+}
+
+type wireConn struct {
+	net.Conn
+	wire   *wire
+	out    chan []byte
+	once   sync.Once
+	closed chan struct{}
+}
+
+func (c *wireConn) pump() {
+	for {
+		select {
+		case b := <-c.out:
+			c.wire.wait()
+			if _, err := c.Conn.Write(b); err != nil {
+				return
+			}
+		case <-c.closed:
+			return
+		}
+	}
+}
+
+func (c *wireConn) Read(b []byte) (int, error) {
+	n, err := c.Conn.Read(b)
+	c.wire.wait()
+	return n, err
+}
+
+func (c *wireConn) Write(b []byte) (int, error) {
+	select {
+	case c.out <- slices.Clone(b):
+		return len(b), nil
+	case <-c.closed:
+		return 0, net.ErrClosed
+	}
+}
+
+func (c *wireConn) Close() error {
+	c.once.Do(func() { close(c.closed) })
+	return c.Conn.Close()
+}
+
+func TestPartitionsAreSharedAndEachHasOneOwner(t *testing.T) {
+	inFakeTime(t, queue.Options{Partitions: 16}, func(t *testing.T, f *fixture) {
+		b := newBook(t)
+		workers := []*tenant{b.join(f)}
+		time.Sleep(time.Second)
+		assert.Equal(t, 16, b.shares()[workers[0]], "a worker alone has all")
+		for n := 2; n <= 5; n++ {
+			before := b.gained[workers[0]]
+			workers = append(workers, b.join(f))
+			time.Sleep(2 * time.Second)
+			shares := b.shares()
+			assert.Equal(t, before, b.gained[workers[0]], "who is there gains nothing from one who comes")
+			total := 0
+			for _, w := range workers {
+				total += shares[w]
+				assert.Equal(t, shares[w], w.queue.Owned())
+			}
+			assert.Equal(t, 16, total, "each partition has an owner among %d workers", n)
+		}
+		for _, w := range workers[1:] {
+			w.stop()
+			time.Sleep(time.Second)
+		}
+		assert.Equal(t, 16, b.shares()[workers[0]], "what others had comes back")
+	})
+}
+
+func TestAWorkerThatLeavesHandsOverAtOnce(t *testing.T) {
+	inFakeTime(t, queue.Options{Partitions: 16}, func(t *testing.T, f *fixture) {
+		b := newBook(t)
+		leaving, staying := b.join(f), b.join(f)
+		time.Sleep(5 * time.Second)
+		for i := range 200 {
+			f.publish(queue.Address{TitleID: 7, Sender: fmt.Sprint("s", i)}, job(fmt.Sprint(i)))
+			f.publish(queue.Address{TitleID: 7, Sender: fmt.Sprint("s", i), Campaign: "cup"}, job(fmt.Sprint("bulk", i)))
+		}
+		time.Sleep(2 * time.Second)
+		leaving.mu.Lock()
+		require.NotEmpty(t, leaving.held)
+		leaving.mu.Unlock()
+		leaving.stop()
+		time.Sleep(900 * time.Millisecond)
+		got := map[string]bool{}
+		for _, d := range staying.take() {
+			assert.False(t, d.MaybeSent, "what was given back in order was not sent")
+			got[d.ID()] = true
+		}
+		assert.Len(t, got, 400, "all jobs are with the one that stays, campaigns too, within a second")
+	})
+}
+
+func TestWhatAWorkerThatDiesHadInHandIsTakenOverWithinFiveSeconds(t *testing.T) {
+	inFakeTime(t, queue.Options{Partitions: 16}, func(t *testing.T, f *fixture) {
+		b := newBook(t)
+		dying, staying := b.join(f), b.join(f)
+		time.Sleep(5 * time.Second)
+		publish := func(prefix string) {
+			for i := range 200 {
+				f.publish(queue.Address{TitleID: 7, Sender: fmt.Sprint("s", i)}, job(fmt.Sprint(prefix, i)))
+				f.publish(queue.Address{TitleID: 7, Sender: fmt.Sprint("s", i), Campaign: "cup"}, job(fmt.Sprint(prefix, "bulk", i)))
+			}
+		}
+		publish("before")
+		time.Sleep(2 * time.Second)
+		inHand := map[string]bool{}
+		for _, d := range dying.take() {
+			inHand[d.ID()] = true
+		}
+		require.NotEmpty(t, inHand)
+		staying.take()
+
+		dying.nc.Close()
+		dying.stop()
+		publish("after")
+		time.Sleep(5 * time.Second)
+		got := map[string]bool{}
+		for _, d := range staying.take() {
+			got[d.ID()] = true
+			if inHand[d.ID()] {
+				assert.True(t, d.MaybeSent, "job %s may have been sent by the one that died", d.ID())
+			} else {
+				assert.Contains(t, d.ID(), "after")
+				assert.False(t, d.MaybeSent, "job %s came later", d.ID())
+			}
+		}
+		assert.Len(t, got, 400+len(inHand))
+	})
+}
+
+func TestAWorkerThatIsCutOffLosesItsPartitionsBeforeAnotherHasThem(t *testing.T) {
+	inFakeTime(t, queue.Options{Partitions: 16}, func(t *testing.T, f *fixture) {
+		b := newBook(t)
+		w := &wire{server: f.server}
+		cutOff, other := b.join(f, nats.InProcessServer(w)), b.join(f)
+		time.Sleep(5 * time.Second)
+		require.NotZero(t, b.shares()[cutOff])
+		w.set(false)
+		time.Sleep(2600 * time.Millisecond)
+		assert.False(t, time.Now().Before(cutOff.queue.Lease()), "it knows by itself that it may not send")
+		time.Sleep(2400 * time.Millisecond)
+		assert.Equal(t, 16, b.shares()[other], "and another has it all within five seconds")
+		time.Sleep(5 * time.Second)
+		w.set(true)
+		time.Sleep(10 * time.Second)
+		shares := b.shares()
+		assert.Equal(t, 16, shares[other]+shares[cutOff])
+		assert.NotZero(t, shares[cutOff], "it is back at work")
+		assert.True(t, time.Now().Before(cutOff.queue.Lease()))
+	})
+}
+
+func TestAShortCutOfEverybodyMovesNothing(t *testing.T) {
+	inFakeTime(t, queue.Options{Partitions: 16}, func(t *testing.T, f *fixture) {
+		b := newBook(t)
+		w := &wire{server: f.server}
+		one, two := b.join(f, nats.InProcessServer(w)), b.join(f, nats.InProcessServer(w))
+		time.Sleep(5 * time.Second)
+		before := b.shares()
+		w.set(false)
+		time.Sleep(20 * time.Second)
+		w.set(true)
+		time.Sleep(15 * time.Second) // to connect again, and to be there for a lease's time
+		assert.True(t, maps.Equal(before, b.shares()), "nobody is taken for dead who was only as silent as all others")
+		f.publish(alice, job("a"))
+		time.Sleep(time.Second)
+		assert.Len(t, append(one.take(), two.take()...), 1)
+	})
+}
+
+func TestACampaignIsItsKeysOwners(t *testing.T) {
+	inFakeTime(t, queue.Options{Partitions: 16}, func(t *testing.T, f *fixture) {
+		b := newBook(t)
+		workers := []*tenant{b.join(f), b.join(f), b.join(f)}
+		time.Sleep(5 * time.Second)
+		for i := range 100 {
+			sender := fmt.Sprint("sender-", i)
+			f.publish(queue.Address{TitleID: uint32(i + 1), Sender: sender}, job("a"))
+			f.publish(queue.Address{TitleID: uint32(i + 1), Sender: sender, Campaign: "spring"}, job("b"))
+		}
+		time.Sleep(2 * time.Second)
+		partition := map[string]int{}
+		total := 0
+		for _, w := range workers {
+			for _, d := range w.take() {
+				total++
+				if p, ok := partition[d.Address.Sender]; ok {
+					assert.Equal(t, p, d.Partition, "our partition of a key is the server's")
+				}
+				partition[d.Address.Sender] = d.Partition
+			}
+		}
+		assert.Equal(t, 200, total)
+	})
+}

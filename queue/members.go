@@ -1,0 +1,355 @@
+package queue
+
+import (
+	"context"
+	"crypto/rand"
+	"errors"
+	"os"
+	"slices"
+	"strconv"
+	"strings"
+	"sync"
+	"time"
+
+	"github.com/go-json-experiment/json"
+	"github.com/nats-io/nats.go"
+	"github.com/nats-io/nats.go/jetstream"
+)
+
+// Times of a worker's lease. It is what makes an owner the only one: a worker
+// sends only while its lease is valid, and nobody takes its partitions before
+// the lease has ended by the server's clock, which counts from a later moment
+// and to a later one. No two clocks have to agree; they only have to run.
+const (
+	renewEvery = time.Second
+	// leaseFor counts from when the renewal was sent.
+	leaseFor = 2500 * time.Millisecond
+	// expireAfter counts from when the server stored it. What it is longer than
+	// leaseFor is for the moment between a worker's look at its lease and its call.
+	expireAfter = 3 * time.Second
+	lookEvery   = 250 * time.Millisecond
+)
+
+// memberRecord is what a worker says of itself, under its own subject.
+type memberRecord struct {
+	Leaving bool `json:"leaving,omitempty"` // it works on what it has, and takes nothing new
+	Left    bool `json:"left,omitempty"`
+}
+
+// members is this worker among the live ones.
+type members struct {
+	q      *Queue
+	stream jetstream.Stream
+	me     string
+	lapse  func() // ends all work under the old lease; it returns when that is done
+
+	mu      sync.Mutex
+	others  map[string]*member
+	until   time.Time // the end of this worker's lease; zero: none yet
+	steady  time.Time // since when renewals succeed without a gap; zero: the last one failed
+	leaving bool
+	changed chan struct{} // closed, and made anew, at each change of who is there
+}
+
+// member is another worker as it was heard of last.
+type member struct {
+	heard   time.Time
+	leaving bool
+}
+
+// workerName is new for each process: a worker that comes back does not have
+// what its former self had.
+func workerName() string {
+	host, err := os.Hostname()
+	if err != nil {
+		host = "worker"
+	}
+	host = strings.Map(func(r rune) rune {
+		if r < 0x80 && nameByte(byte(r)) {
+			return r
+		}
+		return '-'
+	}, host)
+	return host[:min(len(host), 40)] + "-" + strings.ToLower(rand.Text()[:8])
+}
+
+func newMembers(q *Queue) *members {
+	return &members{
+		q: q, stream: q.streams[WorkersStream], me: workerName(), lapse: func() {},
+		others: make(map[string]*member), changed: make(chan struct{}),
+	}
+}
+
+// begin makes this worker known and reads who else is there. It listens first,
+// so that nothing is missed in between. end undoes it.
+func (m *members) begin(ctx context.Context, partitions []*partition) (end func(), err error) {
+	sub, err := m.q.nc.Subscribe(workersPrefix+">", func(msg *nats.Msg) { m.receive(msg, partitions) })
+	if err != nil {
+		return nil, err
+	}
+	m.lapse = func() {
+		var ending []<-chan struct{}
+		for _, p := range partitions {
+			ending = append(ending, p.lapse())
+		}
+		for _, ended := range ending {
+			<-ended
+		}
+	}
+	if err := m.join(ctx); err != nil {
+		_ = sub.Unsubscribe()
+		return nil, err
+	}
+	return func() {
+		_ = sub.Unsubscribe()
+		m.left(context.WithoutCancel(ctx))
+	}, nil
+}
+
+// receive takes note of what a worker wrote, about itself or about a partition.
+func (m *members) receive(msg *nats.Msg, partitions []*partition) {
+	if id, ok := strings.CutPrefix(msg.Subject, alivePrefix); ok {
+		var r memberRecord
+		if json.Unmarshal(msg.Data, &r) == nil {
+			m.heard(id, r, time.Now())
+		}
+		return
+	}
+	n, err := strconv.Atoi(strings.TrimPrefix(msg.Subject, ownerPrefix))
+	var r ownerRecord
+	if err == nil && n >= 0 && n < len(partitions) && json.Unmarshal(msg.Data, &r) == nil {
+		partitions[n].ownerChanged(r)
+	}
+}
+
+func (m *members) heard(id string, r memberRecord, at time.Time) {
+	if id == m.me {
+		return
+	}
+	m.mu.Lock()
+	defer m.mu.Unlock()
+	known := m.others[id]
+	switch {
+	case r.Left:
+		if known == nil {
+			return
+		}
+		delete(m.others, id)
+	case known == nil:
+		m.others[id] = &member{heard: at, leaving: r.Leaving}
+	default:
+		known.heard = at
+		if known.leaving == r.Leaving {
+			return
+		}
+		known.leaving = r.Leaving
+	}
+	m.tell()
+}
+
+// tell wakes whoever waits for a change. m.mu is held.
+func (m *members) tell() {
+	close(m.changed)
+	m.changed = make(chan struct{})
+}
+
+// changes is closed at the next change of who is there.
+func (m *members) changes() <-chan struct{} {
+	m.mu.Lock()
+	defer m.mu.Unlock()
+	return m.changed
+}
+
+// wants says whether this worker should own a partition.
+func (m *members) wants(partition int) bool {
+	m.mu.Lock()
+	defer m.mu.Unlock()
+	if m.leaving {
+		return false
+	}
+	candidates := []string{m.me}
+	for id, other := range m.others {
+		if !other.leaving {
+			candidates = append(candidates, id)
+		}
+	}
+	return preferred(partition, candidates) == m.me
+}
+
+// alive says whether another worker may still be sending.
+func (m *members) alive(id string) bool {
+	m.mu.Lock()
+	defer m.mu.Unlock()
+	return m.others[id] != nil
+}
+
+// lease is until when this worker may send.
+func (m *members) lease() time.Time {
+	m.mu.Lock()
+	defer m.mu.Unlock()
+	return m.until
+}
+
+// join makes this worker known and reads who else is there.
+func (m *members) join(ctx context.Context) error {
+	if err := m.renew(ctx); err != nil {
+		return err
+	}
+	now := time.Now()
+	return readAll(ctx, m.stream, jetstream.ConsumerConfig{FilterSubject: alivePrefix + "*"}, func(msg jetstream.Msg) error {
+		var r memberRecord
+		if json.Unmarshal(msg.Data(), &r) == nil {
+			m.heard(strings.TrimPrefix(msg.Subject(), alivePrefix), r, now) // may be long gone: see silent
+		}
+		return nil
+	})
+}
+
+// run keeps the lease, and notices who is silent, until ctx ends.
+func (m *members) run(ctx context.Context) {
+	look := time.NewTicker(lookEvery)
+	defer look.Stop()
+	renewed := time.Now()
+	for {
+		select {
+		case <-look.C:
+		case <-ctx.Done():
+			return
+		}
+		if time.Since(renewed) >= renewEvery {
+			renewed = time.Now()
+			if err := m.renew(ctx); err != nil && ctx.Err() == nil {
+				m.q.trouble.warn(m.q.log, "this worker's lease can't be renewed; without one it makes no calls", "error", err)
+			}
+		}
+		m.endSilent(ctx)
+	}
+}
+
+// renew stores that this worker is alive. A renewal that comes too late does
+// not bring back what may be another's by now: that work is ended first.
+func (m *members) renew(ctx context.Context) error {
+	ctx, cancel := context.WithTimeout(ctx, renewEvery)
+	defer cancel()
+	sent := time.Now()
+	m.mu.Lock()
+	r := memberRecord{Leaving: m.leaving}
+	m.mu.Unlock()
+	err := m.say(ctx, r)
+	now := time.Now()
+	if until := m.lease(); !until.IsZero() && now.After(until) {
+		m.q.log.Warn("this worker's lease ran out; it begins anew")
+		m.lapse()
+		m.set(time.Time{}, time.Time{})
+	}
+	m.mu.Lock()
+	defer m.mu.Unlock()
+	if err != nil {
+		m.steady = time.Time{}
+		return err
+	}
+	m.until = sent.Add(leaseFor)
+	if m.steady.IsZero() {
+		m.steady = now
+	}
+	return nil
+}
+
+func (m *members) set(until, steady time.Time) {
+	m.mu.Lock()
+	defer m.mu.Unlock()
+	m.until, m.steady = until, steady
+}
+
+func (m *members) say(ctx context.Context, r memberRecord) error {
+	data, err := json.Marshal(r)
+	if err != nil {
+		return err
+	}
+	_, err = m.q.js.Publish(ctx, alivePrefix+m.me, data, jetstream.WithRetryAttempts(0))
+	return err
+}
+
+// endSilent forgets workers whose lease has ended. Only a worker that has been
+// in touch with the server all that time may say so: after an outage of the
+// server everybody was silent.
+func (m *members) endSilent(ctx context.Context) {
+	now := time.Now()
+	for _, id := range m.silent(now) {
+		age, err := m.age(ctx, id)
+		switch {
+		case err != nil:
+			return // asked again soon
+		case age < expireAfter:
+			m.heard(id, memberRecord{}, now.Add(-age)) // we did not hear it; the server did
+			continue
+		}
+		m.q.log.Warn("a worker is gone; its partitions are taken over", "worker", id)
+		m.heard(id, memberRecord{Left: true}, now)
+		m.forget(ctx, id)
+	}
+}
+
+func (m *members) silent(now time.Time) (ids []string) {
+	m.mu.Lock()
+	defer m.mu.Unlock()
+	if m.steady.IsZero() || now.Sub(m.steady) < expireAfter {
+		return nil
+	}
+	for id, other := range m.others {
+		if now.Sub(other.heard) >= expireAfter {
+			ids = append(ids, id)
+		}
+	}
+	slices.Sort(ids)
+	return ids
+}
+
+// age is how long before this worker's own last renewal the server stored that
+// of another: both times are the server's.
+func (m *members) age(ctx context.Context, id string) (time.Duration, error) {
+	ctx, cancel := context.WithTimeout(ctx, apiTimeout)
+	defer cancel()
+	mine, err := m.stream.GetLastMsgForSubject(ctx, alivePrefix+m.me)
+	if err != nil {
+		return 0, err
+	}
+	theirs, err := m.stream.GetLastMsgForSubject(ctx, alivePrefix+id)
+	if errors.Is(err, jetstream.ErrMsgNotFound) {
+		return expireAfter, nil
+	}
+	if err != nil {
+		return 0, err
+	}
+	return mine.Time.Sub(theirs.Time), nil
+}
+
+func (m *members) forget(ctx context.Context, id string) {
+	ctx, cancel := context.WithTimeout(ctx, apiTimeout)
+	defer cancel()
+	// One that stays is found silent again.
+	_ = m.stream.Purge(ctx, jetstream.WithPurgeSubject(alivePrefix+id))
+}
+
+// leave says that this worker takes nothing new.
+func (m *members) leave(ctx context.Context) {
+	m.mu.Lock()
+	m.leaving = true
+	m.tell()
+	m.mu.Unlock()
+	_ = m.renew(ctx) // else others see it at the next renewal
+}
+
+// left says that this worker is gone, so that nobody waits for its lease to end.
+func (m *members) left(ctx context.Context) {
+	ctx, cancel := context.WithTimeout(ctx, payWithin)
+	defer cancel()
+	m.set(time.Time{}, time.Time{})
+	if m.say(ctx, memberRecord{Left: true}) == nil {
+		m.forget(ctx, m.me)
+	}
+}
+
+func ownerSubject(partition int) string { return ownerPrefix + strconv.Itoa(partition) }
+
+var errNoLease = errors.New("this worker has no lease now")

@@ -1,0 +1,129 @@
+package queue
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"strconv"
+	"sync/atomic"
+
+	"github.com/nats-io/nats.go/jetstream"
+)
+
+// takeover has a consumer deliver again at once what a former owner had in
+// hand, and knows which jobs that may have been.
+//
+// The consumer is made anew, because JetStream would wait for the end of each
+// lease. What the former owner had in hand was delivered, in order, and not
+// acknowledged: so it is among the first MaxAckPending jobs that are still in
+// the queue, and not beyond the last one that was delivered.
+type takeover struct {
+	claim claim
+	done  atomic.Bool
+
+	upTo  atomic.Uint64 // no job beyond this sequence was in a gone owner's hand; 0: none was
+	first int           // jobs that came for the first time since
+}
+
+// metadataSuspects is kept with the consumer for the owner after this one.
+const metadataSuspects = "invited-maybe-sent-up-to"
+
+// takeOver resets the consumer once, unless it was handed over in order and is
+// still there, and learns how the jobs ended that it may deliver again.
+func (s *source) takeOver(ctx context.Context) error {
+	t := &s.takeover
+	if t.done.Load() {
+		return nil
+	}
+	again, err := s.reset(ctx)
+	if err == nil && again {
+		err = s.q.endings.learn(ctx)
+	}
+	if err != nil {
+		return fmt.Errorf("taking over consumer %s: %w", s.cfg.Durable, err)
+	}
+	t.done.Store(true)
+	return nil
+}
+
+func (s *source) takenOver() bool { return s.takeover.claim.from == released || s.takeover.done.Load() }
+
+// reset reports whether jobs may come that have ended.
+func (s *source) reset(ctx context.Context) (again bool, err error) {
+	// Not cut off between its two steps: a pause would be lost with the consumer.
+	ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), apiTimeout)
+	defer cancel()
+	t := &s.takeover
+	found, err := s.stream.Consumer(ctx, s.cfg.Durable)
+	if errors.Is(err, jetstream.ErrConsumerNotFound) {
+		return s.resetMissing(ctx)
+	}
+	if err != nil || t.claim.from == released {
+		return false, err
+	}
+	info := found.CachedInfo()
+	t.read(info.Config.Metadata)
+	if t.claim.from != mine {
+		t.raise(info.Delivered.Stream)
+	}
+	s.cfg.PauseUntil = info.Config.PauseUntil // until it is made again, by whichever try
+	if err := s.stream.DeleteConsumer(ctx, s.cfg.Durable); err != nil && !errors.Is(err, jetstream.ErrConsumerNotFound) {
+		return false, err
+	}
+	cfg := s.cfg
+	cfg.Metadata = t.note()
+	if _, err = s.stream.CreateConsumer(ctx, cfg); err == nil {
+		s.cfg.PauseUntil = nil
+	}
+	return true, err
+}
+
+// resetMissing is for a consumer that pull has to make: of a new campaign, or
+// one that was kept in memory by a server that was restarted, and took the last
+// acknowledgements with it.
+func (s *source) resetMissing(ctx context.Context) (again bool, err error) {
+	first, err := s.stream.GetMsg(ctx, 1, jetstream.WithGetMsgSubject(s.cfg.FilterSubject))
+	if errors.Is(err, jetstream.ErrMsgNotFound) {
+		return false, nil
+	}
+	if err != nil || first.Time.After(s.takeover.claim.at) {
+		return false, err // it was published to nobody but this owner
+	}
+	if s.takeover.claim.from == abandoned {
+		info, err := s.stream.Info(ctx)
+		if err != nil {
+			return false, err
+		}
+		s.takeover.raise(info.State.LastSeq)
+	}
+	return true, nil
+}
+
+// note is what the consumer keeps of it.
+func (t *takeover) note() map[string]string {
+	upTo := t.upTo.Load()
+	if upTo == 0 {
+		return nil
+	}
+	return map[string]string{metadataSuspects: strconv.FormatUint(upTo, 10)}
+}
+
+func (t *takeover) read(metadata map[string]string) {
+	if n, err := strconv.ParseUint(metadata[metadataSuspects], 10, 64); err == nil {
+		t.raise(n)
+	}
+}
+
+// raise is called by the source's pulling goroutine only.
+func (t *takeover) raise(n uint64) { t.upTo.Store(max(t.upTo.Load(), n)) }
+
+// suspects says whether a gone owner may have sent the job.
+func (t *takeover) suspects(d *Delivery, window int) bool {
+	if d.Sequence > t.upTo.Load() {
+		return false
+	}
+	if !d.Redelivered {
+		t.first++
+	}
+	return d.Redelivered || t.first <= window
+}
