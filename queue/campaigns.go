@@ -83,10 +83,7 @@ func (c *campaigns) own(ctx context.Context, partition int, claim claim) {
 	defer c.mu.Unlock()
 	c.owned[partition] = ownedCampaigns{ctx: ctx, claim: claim}
 	c.known = false
-	select {
-	case c.now <- struct{}{}:
-	default:
-	}
+	signal(c.now)
 }
 
 // disown waits for the ends of a partition's sources, whose context has ended.
@@ -156,7 +153,7 @@ func (c *campaigns) start(subject string) {
 	r := &campaign{
 		source: c.q.newSource(sourceConfig{
 			stream: CampaignsStream, name: campaignConsumer(subject), subject: subject,
-			window: c.q.opts.CampaignMaxAckPending, partition: n, claim: o.claim,
+			window: c.q.opts.CampaignMaxInHand, partition: n, claim: o.claim,
 		}, c.handle),
 		stop: stop, stopped: make(chan struct{}),
 	}

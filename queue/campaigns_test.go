@@ -116,7 +116,7 @@ func TestAPausedCampaignStaysPaused(t *testing.T) {
 }
 
 func TestOneCampaignDoesNotFillAnothersWindow(t *testing.T) {
-	inFakeTime(t, queue.Options{CampaignMaxAckPending: 5}, func(t *testing.T, f *fixture) {
+	inFakeTime(t, queue.Options{CampaignMaxInHand: 5}, func(t *testing.T, f *fixture) {
 		w := f.consume()
 		for i := range 20 {
 			f.publish(campaign, job(fmt.Sprint(i)))

@@ -200,7 +200,7 @@ func TestAnExtendedLeaseLasts(t *testing.T) {
 }
 
 func TestAWorkerHoldsNoMoreThanItsWindow(t *testing.T) {
-	inFakeTime(t, queue.Options{MaxAckPending: 10}, func(t *testing.T, f *fixture) {
+	inFakeTime(t, queue.Options{MaxInHand: 10}, func(t *testing.T, f *fixture) {
 		w := f.consume()
 		for i := range 25 {
 			f.publish(alice, job(fmt.Sprint(i)))
@@ -243,13 +243,13 @@ func TestChangedOptionsReachAnExistingConsumerAndItsPauseStays(t *testing.T) {
 		_, err := f.js.PauseConsumer(t.Context(), "INVITES", "partition-0", until)
 		require.NoError(t, err)
 		second := connect(t, f.server)
-		second.open(queue.Options{AckWait: time.Minute, MaxAckPending: 77})
+		second.open(queue.Options{AckWait: time.Minute, MaxInHand: 77})
 		w := second.consume()
 		f.publish(alice, job("a"))
 		w.none(110 * time.Second)
 		c, err := f.js.Consumer(t.Context(), "INVITES", "partition-0")
 		require.NoError(t, err)
-		require.Equal(t, 77, c.CachedInfo().Config.MaxAckPending)
+		require.Equal(t, 77*16, c.CachedInfo().Config.MaxAckPending)
 		require.Equal(t, time.Minute, c.CachedInfo().Config.AckWait)
 		w.next()
 	})

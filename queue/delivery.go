@@ -31,26 +31,46 @@ type Delivery struct {
 	id      string
 }
 
-// newDelivery reads a message. A message that is no job is a delivery too.
-func newDelivery(nc *nats.Conn, msg jetstream.Msg) (*Delivery, error) {
-	meta, err := msg.Metadata()
+// message is what a delivery is made of, whether it was delivered or fetched.
+type message struct {
+	subject   string // that it is stored under
+	header    nats.Header
+	data      []byte
+	stream    string
+	sequence  uint64
+	stored    time.Time
+	delivered uint64 // how often
+	lease     lease
+}
+
+// messageOf reads what was delivered; an error says that it did not come from a stream.
+func messageOf(nc *nats.Conn, m jetstream.Msg) (message, error) {
+	meta, err := m.Metadata()
 	if err != nil {
-		return nil, err
+		return message{}, err
 	}
+	return message{
+		subject: m.Subject(), header: m.Headers(), data: m.Data(), stream: meta.Stream, sequence: meta.Sequence.Stream,
+		stored: meta.Timestamp, delivered: meta.NumDelivered, lease: lease{nc: nc, reply: m.Reply()},
+	}, nil
+}
+
+// newDelivery reads a message. A message that is no job is a delivery too.
+func newDelivery(m message) *Delivery {
 	d := &Delivery{
-		Lane:        laneOf(meta.Stream),
-		Stream:      meta.Stream,
-		Sequence:    meta.Sequence.Stream,
-		PublishedAt: meta.Timestamp,
-		Redelivered: meta.NumDelivered > 1,
-		Traceparent: traceparentOf(msg.Headers()),
-		lease:       lease{nc, msg.Reply()},
-		subject:     published(msg.Subject()),
+		Lane:        laneOf(m.stream),
+		Stream:      m.stream,
+		Sequence:    m.sequence,
+		PublishedAt: m.stored,
+		Redelivered: m.delivered > 1,
+		Traceparent: traceparentOf(m.header),
+		lease:       m.lease,
+		subject:     published(m.subject),
 	}
-	d.Job, d.Invalid = DecodeJob(msg.Data())
+	d.Job, d.Invalid = DecodeJob(m.data)
 	d.id = d.Job.ID
 	if d.Invalid != nil {
-		d.id = LooseID(msg.Data())
+		d.id = LooseID(m.data)
 	}
 	if d.id == "" {
 		d.id = d.key().reference()
@@ -60,9 +80,9 @@ func newDelivery(nc *nats.Conn, msg jetstream.Msg) (*Delivery, error) {
 		d.Invalid = unreadable
 	}
 	if d.Invalid != nil {
-		d.raw = msg.Data()
+		d.raw = m.data
 	}
-	return d, nil
+	return d
 }
 
 func laneOf(stream string) Lane {

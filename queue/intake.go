@@ -8,14 +8,17 @@ import (
 	"github.com/nats-io/nats.go/jetstream"
 )
 
-// intake holds what was fetched and not handed over yet. It never makes the
-// fetching side wait, because a client that does not go on asking loses its pin
-// and its leases; MaxAckPending bounds what can be in it.
+// intake holds what was fetched and not handed over yet. It makes the fetching
+// side wait only when it holds very much: a client that does not go on asking
+// loses its pin, and the leases of what waits in the library are not kept.
 type intake struct {
+	ctx     context.Context // ends the waiting
 	mu      sync.Mutex
 	waiting []waitingMsg
+	bytes   int
 	closed  bool
 	arrived chan struct{} // holds one token while something may be waiting
+	taken   chan struct{} // holds one token after something was taken
 }
 
 type waitingMsg struct {
@@ -23,36 +26,43 @@ type waitingMsg struct {
 	lease time.Time // since when
 }
 
-func newIntake() *intake { return &intake{arrived: make(chan struct{}, 1)} }
+// intakeBytes is what one consumer's intake holds before it makes the fetching side wait.
+const intakeBytes = 4 << 20
 
-// put reports false once the intake is closed.
-func (in *intake) put(m jetstream.Msg) bool {
-	in.mu.Lock()
-	defer in.mu.Unlock()
-	if in.closed {
-		return false
-	}
-	in.waiting = append(in.waiting, waitingMsg{m, time.Now()})
-	select {
-	case in.arrived <- struct{}{}:
-	default:
-	}
-	return true
+func newIntake(ctx context.Context) *intake {
+	return &intake{ctx: ctx, arrived: make(chan struct{}, 1), taken: make(chan struct{}, 1)}
 }
 
-// take waits for the next message. It reports false when ctx has ended, even if
-// there are more.
-func (in *intake) take(ctx context.Context) (jetstream.Msg, bool) {
-	for ctx.Err() == nil {
-		if m, ok := in.pop(); ok {
-			return m, true
+// put reports false once the intake is closed, or is to be.
+func (in *intake) put(m jetstream.Msg) bool {
+	for {
+		in.mu.Lock()
+		switch {
+		case in.closed:
+			in.mu.Unlock()
+			return false
+		case in.bytes < intakeBytes:
+			in.waiting = append(in.waiting, waitingMsg{m, time.Now()})
+			in.bytes += len(m.Data())
+			in.mu.Unlock()
+			signal(in.arrived)
+			return true
 		}
+		in.mu.Unlock()
 		select {
-		case <-in.arrived:
-		case <-ctx.Done():
+		case <-in.taken:
+		case <-in.ctx.Done():
+			return false
 		}
 	}
-	return nil, false
+}
+
+// signal puts a token into a channel that holds one.
+func signal(ch chan struct{}) {
+	select {
+	case ch <- struct{}{}:
+	default:
+	}
 }
 
 func (in *intake) pop() (jetstream.Msg, bool) {
@@ -64,6 +74,8 @@ func (in *intake) pop() (jetstream.Msg, bool) {
 	m := in.waiting[0].msg
 	in.waiting[0] = waitingMsg{}
 	in.waiting = in.waiting[1:]
+	in.bytes -= len(m.Data())
+	signal(in.taken)
 	return m, true
 }
 

@@ -13,6 +13,7 @@ import (
 type lease struct {
 	nc    *nats.Conn
 	reply string
+	ended func() // told when the job leaves this worker's hands; nil: nobody
 }
 
 // The words of JetStream's acknowledgements.
@@ -22,13 +23,20 @@ const (
 	wordExtend = "+WPI" // work in progress
 )
 
-func (l lease) ack() error    { return l.nc.Publish(l.reply, []byte(wordAck)) }
+func (l lease) ack() error    { return l.end(wordAck) }
 func (l lease) extend() error { return l.nc.Publish(l.reply, []byte(wordExtend)) }
 
 func (l lease) release(delay time.Duration) error {
 	word := wordNak
 	if delay > 0 {
 		word += ` {"delay": ` + strconv.FormatInt(int64(delay), 10) + `}`
+	}
+	return l.end(word)
+}
+
+func (l lease) end(word string) error {
+	if l.ended != nil {
+		l.ended()
 	}
 	return l.nc.Publish(l.reply, []byte(word))
 }

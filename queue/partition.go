@@ -168,10 +168,7 @@ func (p *partition) lapse() <-chan struct{} {
 
 // ownerChanged takes note of a new owner's record.
 func (p *partition) ownerChanged(r ownerRecord) {
-	select {
-	case p.poke <- struct{}{}:
-	default:
-	}
+	signal(p.poke)
 	if r.Worker == p.members.me || r.Released {
 		return
 	}
@@ -201,7 +198,7 @@ func (p *partition) learn(ctx context.Context, c claim) (keys []KeyState, err er
 func (p *partition) consume(ctx context.Context, cancel context.CancelCauseFunc, c claim) bool {
 	s := p.q.newSource(sourceConfig{
 		stream: JobsStream, name: "partition-" + strconv.Itoa(p.n), subject: partPrefix + strconv.Itoa(p.n) + ".*.*",
-		window: p.q.opts.MaxAckPending, partition: p.n, claim: c,
+		window: p.q.opts.MaxInHand, partition: p.n, claim: c,
 	}, p.worker.Deliver)
 	var pulling sync.WaitGroup
 	pulling.Go(func() { s.run(ctx) })

@@ -72,7 +72,7 @@ func WithTraceparent(v string) PublishOption {
 // *AddressError, an invalid job a *JobError; nothing was sent then. Without a
 // deadline in ctx it waits for ten seconds.
 func (p *Publisher) Publish(ctx context.Context, a Address, j Job, opts ...PublishOption) (Receipt, error) {
-	m, err := message(a, j, opts)
+	m, err := jobMessage(a, j, opts)
 	if err != nil {
 		return Receipt{}, err
 	}
@@ -87,7 +87,7 @@ func (p *Publisher) Publish(ctx context.Context, a Address, j Job, opts ...Publi
 // 4,096 are on their way. Jobs of one goroutine are stored in order, unless one
 // of them fails.
 func (p *Publisher) PublishAsync(ctx context.Context, a Address, j Job, opts ...PublishOption) (*Future, error) {
-	m, err := message(a, j, opts)
+	m, err := jobMessage(a, j, opts)
 	if err != nil {
 		return nil, err
 	}
@@ -123,7 +123,7 @@ func (f *Future) Wait(ctx context.Context) (Receipt, error) {
 	}
 }
 
-func message(a Address, j Job, opts []PublishOption) (*nats.Msg, error) {
+func jobMessage(a Address, j Job, opts []PublishOption) (*nats.Msg, error) {
 	if err := a.Validate(); err != nil {
 		return nil, err
 	}

@@ -17,10 +17,10 @@ type Options struct {
 	Replicas   int // of the streams, when they are created, 1 to 5; 1
 	Partitions int // of INVITES, when it is created, 1 to 512; 16
 
-	AckWait               time.Duration // a delivery's lease, at least 1 s; 30 s
-	MaxAckPending         int           // unacknowledged jobs per partition; 4,096
-	CampaignMaxAckPending int           // unacknowledged jobs per campaign; 256
-	MaxPending            int           // endings and progress on their way to the streams; 4,096
+	AckWait           time.Duration // a delivery's lease, at least 1 s; 30 s
+	MaxInHand         int           // jobs of one partition in hand; more are set aside; 4,096
+	CampaignMaxInHand int           // jobs of one campaign in hand; 256
+	MaxPending        int           // endings and progress on their way to the streams; 4,096
 
 	Logger *slog.Logger // slog.Default()
 }
@@ -29,8 +29,8 @@ func (o Options) withDefaults() (Options, error) {
 	o.Replicas = or(o.Replicas, 1)
 	o.Partitions = or(o.Partitions, defaultPartitions)
 	o.AckWait = or(o.AckWait, 30*time.Second)
-	o.MaxAckPending = or(o.MaxAckPending, 4096)
-	o.CampaignMaxAckPending = or(o.CampaignMaxAckPending, 256)
+	o.MaxInHand = or(o.MaxInHand, 4096)
+	o.CampaignMaxInHand = or(o.CampaignMaxInHand, 256)
 	o.MaxPending = or(o.MaxPending, 4096)
 	o.Logger = or(o.Logger, slog.Default())
 	switch {
@@ -40,7 +40,7 @@ func (o Options) withDefaults() (Options, error) {
 		return o, fmt.Errorf("partitions %d: 1 to %d are possible", o.Partitions, maxPartitions)
 	case o.AckWait < time.Second:
 		return o, fmt.Errorf("ack wait %s: at least 1s is needed", o.AckWait)
-	case o.MaxAckPending < 1 || o.CampaignMaxAckPending < 1 || o.MaxPending < 1:
+	case o.MaxInHand < 1 || o.CampaignMaxInHand < 1 || o.MaxPending < 1:
 		return o, errors.New("limits of pending messages must be above 0")
 	}
 	return o, nil

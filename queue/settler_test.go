@@ -390,7 +390,7 @@ func TestSettleBlocksWhileTooManyAreOnTheirWayAndEndsWithItsContext(t *testing.T
 func BenchmarkSettle(b *testing.B) {
 	server := embeddedtest.Start(b)
 	nc := embeddedtest.Connect(b, server)
-	q, err := queue.Open(b.Context(), nc, queue.Options{Logger: discard(), MaxAckPending: 1 << 20})
+	q, err := queue.Open(b.Context(), nc, queue.Options{Logger: discard(), MaxInHand: 1 << 20})
 	require.NoError(b, err)
 	defer q.Close()
 	pub, err := queue.NewPublisher(nc)

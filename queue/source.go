@@ -41,6 +41,7 @@ type source struct {
 	handle    func(*Delivery)
 
 	in       *intake
+	inHand   *inHand
 	pin      atomic.Pointer[string] // that the last message came with
 	active   atomic.Int64           // when the last message came, in Unix nanoseconds
 	takeover takeover
@@ -55,8 +56,8 @@ type sourceConfig struct {
 
 func (q *Queue) newSource(c sourceConfig, handle func(*Delivery)) *source {
 	s := &source{
-		q: q, stream: q.streams[c.stream], partition: c.partition, handle: handle, in: newIntake(),
-		takeover: takeover{claim: c.claim},
+		q: q, stream: q.streams[c.stream], partition: c.partition, handle: handle, inHand: newInHand(c.window),
+		takeover: newTakeover(c),
 		cfg: jetstream.ConsumerConfig{
 			Durable:       c.name,
 			Description:   c.subject,
@@ -64,7 +65,7 @@ func (q *Queue) newSource(c sourceConfig, handle func(*Delivery)) *source {
 			AckPolicy:     jetstream.AckExplicitPolicy,
 			AckWait:       q.opts.AckWait,
 			MaxDeliver:    -1, // a job ends by a decision, never by a count
-			MaxAckPending: c.window,
+			MaxAckPending: c.window * asideFactor,
 			// The message is the durable record; consumers on disk cost a file write each, ten times a second.
 			MemoryStorage:  true,
 			PriorityPolicy: jetstream.PriorityPolicyPinned,
@@ -84,6 +85,7 @@ func (s *source) idle() time.Duration { return time.Since(time.Unix(0, s.active.
 // run hands over messages until ctx ends; then it gives back what it did not
 // hand over, and the pin.
 func (s *source) run(ctx context.Context) {
+	s.in = newIntake(ctx)
 	var handing sync.WaitGroup
 	handing.Go(func() { s.handOver(ctx) })
 	b := backoff.NewExponentialBackOff(backoff.WithInitialInterval(100*time.Millisecond),
@@ -103,6 +105,7 @@ func (s *source) run(ctx context.Context) {
 	s.unpin(ctx)
 	s.in.close()
 	handing.Wait()
+	s.inHand.giveBack()
 }
 
 // wait waits for d or the end of ctx.
@@ -161,6 +164,7 @@ func (s *source) watch(ctx context.Context, consumer jetstream.Consumer, trouble
 			return nil
 		case <-leases.C:
 			s.in.extend(s.cfg.AckWait / 4)
+			s.inHand.extend(time.Now())
 		case err := <-trouble:
 			if lost(err) {
 				return err
@@ -218,7 +222,6 @@ func (s *source) ensure(ctx context.Context) (jetstream.Consumer, error) {
 	return found, nil
 }
 
-// receive must not block: see intake.
 func (s *source) receive(m jetstream.Msg) {
 	s.touch()
 	if !s.in.put(m) {
@@ -228,31 +231,97 @@ func (s *source) receive(m jetstream.Msg) {
 
 // handOver is the only goroutine that calls handle.
 func (s *source) handOver(ctx context.Context) {
+	for ctx.Err() == nil {
+		r, aside := s.inHand.next(time.Now())
+		if aside {
+			s.fetch(ctx, r)
+		}
+		m, fresh := s.in.pop()
+		if fresh {
+			s.admit(ctx, m)
+		}
+		if aside || fresh {
+			continue
+		}
+		select {
+		case <-s.in.arrived:
+		case <-s.inHand.room:
+		case <-ctx.Done():
+		}
+	}
+}
+
+// admit hands a job over, or sets it aside.
+func (s *source) admit(ctx context.Context, msg jetstream.Msg) {
+	m, err := messageOf(s.q.nc, msg)
+	if err != nil {
+		s.q.log.Warn("a message without JetStream's metadata was ignored", "subject", msg.Subject(), "error", err)
+		return
+	}
+	s.pin.Store(new(msg.Headers().Get(headerPin)))
 	for {
-		m, ok := s.in.take(ctx)
-		if !ok {
+		switch s.inHand.admit(time.Now(), m) {
+		case take:
+			s.deliver(ctx, m)
+			return
+		case setAside:
+			return
+		case waitFor:
+		}
+		late := time.NewTimer(stalledAfter)
+		select {
+		case <-s.inHand.room:
+			late.Stop()
+		case <-late.C:
+		case <-ctx.Done():
+			late.Stop()
+			_ = m.lease.release(0)
 			return
 		}
-		d, err := newDelivery(s.q.nc, m)
-		if err != nil { // it did not come from a stream
-			s.q.log.Warn("a message without JetStream's metadata was ignored", "subject", m.Subject(), "error", err)
-			continue
-		}
-		d.Partition, d.MaybeSent = s.partition, s.takeover.suspects(d, s.cfg.MaxAckPending)
-		s.pin.Store(new(m.Headers().Get(headerPin)))
-		if !s.prepare(ctx, d) {
-			_ = m.Nak()
-			continue
-		}
-		if s.q.endings.settled.has(d.key()) {
-			if err := d.Ack(); err != nil {
-				_ = m.Nak()
-			}
-			continue
-		}
-		s.touch()
-		s.handle(d)
 	}
+}
+
+// fetch hands over a job that was set aside.
+func (s *source) fetch(ctx context.Context, r ref) {
+	b := backoff.NewExponentialBackOff(backoff.WithInitialInterval(50*time.Millisecond),
+		backoff.WithMaxInterval(2*time.Second), backoff.WithMaxElapsedTime(0))
+	stored, err := backoff.RetryWithData(func() (*jetstream.RawStreamMsg, error) {
+		ctx, cancel := context.WithTimeout(ctx, apiTimeout)
+		defer cancel()
+		m, err := s.stream.GetMsg(ctx, r.sequence)
+		if errors.Is(err, jetstream.ErrMsgNotFound) {
+			return nil, backoff.Permanent(err)
+		}
+		return m, err
+	}, backoff.WithContext(b, ctx))
+	lease := r.lease
+	lease.ended = func() { s.inHand.left(time.Now(), r.sequence) }
+	if err != nil { // purged; if it only seems so, it comes again
+		_ = lease.release(0)
+		return
+	}
+	s.deliver(ctx, message{
+		subject: stored.Subject, header: stored.Header, data: stored.Data, stream: s.stream.CachedInfo().Config.Name,
+		sequence: stored.Sequence, stored: stored.Time, delivered: r.delivered, lease: lease,
+	})
+}
+
+func (s *source) deliver(ctx context.Context, m message) {
+	m.lease.ended = func() { s.inHand.left(time.Now(), m.sequence) }
+	d := newDelivery(m)
+	d.Partition, d.MaybeSent = s.partition, s.takeover.suspects(d)
+	if !s.prepare(ctx, d) {
+		_ = d.Release(0)
+		return
+	}
+	if s.q.endings.settled.has(d.key()) {
+		if err := d.Ack(); err != nil {
+			_ = d.Release(0)
+		}
+		return
+	}
+	s.touch()
+	s.handle(d)
 }
 
 // prepare looks up the progress of a job that an earlier owner may have begun.

@@ -15,14 +15,25 @@ import (
 //
 // The consumer is made anew, because JetStream would wait for the end of each
 // lease. What the former owner had in hand was delivered, in order, and not
-// acknowledged: so it is among the first MaxAckPending jobs that are still in
-// the queue, and not beyond the last one that was delivered.
+// acknowledged: so it is among the first jobs that are still in the queue, as
+// many as may be delivered and not acknowledged, and not beyond the last one
+// that was delivered. A campaign is one key, so what of it was set aside came
+// after all that was in hand, and was not sent.
 type takeover struct {
 	claim claim
 	done  atomic.Bool
 
-	upTo  atomic.Uint64 // no job beyond this sequence was in a gone owner's hand; 0: none was
-	first int           // jobs that came for the first time since
+	window int           // as many may have been in a gone owner's hand
+	upTo   atomic.Uint64 // no job beyond this sequence was in a gone owner's hand; 0: none was
+	first  int           // jobs that came for the first time since
+}
+
+func newTakeover(c sourceConfig) takeover {
+	window := c.window
+	if c.stream == JobsStream {
+		window *= asideFactor
+	}
+	return takeover{claim: c.claim, window: window}
 }
 
 // metadataSuspects is kept with the consumer for the owner after this one.
@@ -118,12 +129,12 @@ func (t *takeover) read(metadata map[string]string) {
 func (t *takeover) raise(n uint64) { t.upTo.Store(max(t.upTo.Load(), n)) }
 
 // suspects says whether a gone owner may have sent the job.
-func (t *takeover) suspects(d *Delivery, window int) bool {
+func (t *takeover) suspects(d *Delivery) bool {
 	if d.Sequence > t.upTo.Load() {
 		return false
 	}
 	if !d.Redelivered {
 		t.first++
 	}
-	return d.Redelivered || t.first <= window
+	return d.Redelivered || t.first <= t.window
 }

@@ -1,0 +1,117 @@
+package dispatcher_test
+
+import (
+	"fmt"
+	"testing"
+	"time"
+
+	"github.com/stretchr/testify/assert"
+	"github.com/stretchr/testify/require"
+
+	"github.com/invitedhq/invited/xbl/xblsim"
+)
+
+// senders are n senders with tokens, each with a campaign that does not end.
+func (s *system) backlog(n, jobs int) {
+	for i := range n {
+		sender := fmt.Sprint("cup-", i)
+		s.setToken(sender, "XBL3.0 x=hash;token-of-"+sender)
+		for range jobs {
+			s.publish(campaign(sender, "finals"), 16)
+		}
+	}
+}
+
+// requireShare checks what each of n keys got of the calls that the published
+// quota allows in a time.
+func (s *system) requireShare(n int, d time.Duration, least float64) {
+	s.t.Helper()
+	possible := 50 * d.Seconds() / 300
+	perKey := make(map[string]int)
+	for _, c := range s.sim.Calls() {
+		perKey[fmt.Sprint(c.Token)]++
+	}
+	require.Len(s.t, perKey, n)
+	for key, calls := range perKey {
+		assert.GreaterOrEqualf(s.t, float64(calls)/possible, least, "sender %s: %d of %.0f calls", key, calls, possible)
+	}
+	s.t.Logf("%d calls, ledger %+v", len(s.sim.Calls()), s.sim.Ledger())
+	assert.Zero(s.t, s.sim.Ledger().Throttled, "no window is exceeded")
+	assert.Empty(s.t, s.deadLetters())
+}
+
+func TestABacklogUsesTheQuotaWhateverTheNumberOfWorkers(t *testing.T) {
+	for _, workers := range []int{1, 2, 8} {
+		t.Run(fmt.Sprint(workers), func(t *testing.T) {
+			inFakeTime(t, xblsim.Options{Quota: simQuota, Latency: 50 * time.Millisecond}, func(t *testing.T, s *system) {
+				s.cfg.Plan.Limits.Windows = planQuota
+				s.backlog(10, 220)
+				for range workers {
+					s.join()
+				}
+				pass(20 * time.Minute)
+				s.requireShare(10, 20*time.Minute, 0.98)
+				assert.Zero(t, s.sim.Ledger().Duplicates)
+			})
+		})
+	}
+}
+
+func TestWorkersThatComeAndGoLeaveTheQuotaUsedAndUnbroken(t *testing.T) {
+	inFakeTime(t, xblsim.Options{Quota: simQuota, Latency: 50 * time.Millisecond}, func(t *testing.T, s *system) {
+		s.cfg.Plan.Limits.Windows = planQuota
+		s.backlog(10, 220)
+		workers := []*worker{s.join(), s.join()}
+		for range 10 { // one comes and the oldest leaves, every two minutes
+			pass(time.Minute)
+			workers = append(workers, s.join())
+			pass(time.Minute)
+			require.NoError(t, workers[0].stop())
+			workers = workers[1:]
+		}
+		s.requireShare(10, 20*time.Minute, 0.98)
+		assert.Zero(t, s.sim.Ledger().Duplicates, "each left in order")
+		for _, r := range s.ended() {
+			require.False(t, r.MaybeDuplicate, "and nothing is said to be in doubt")
+		}
+	})
+}
+
+func TestWorkersThatCrashLeaveTheQuotaUsedAndUnbroken(t *testing.T) {
+	inFakeTime(t, xblsim.Options{Quota: simQuota, Latency: 50 * time.Millisecond}, func(t *testing.T, s *system) {
+		s.cfg.Plan.Limits.Windows = planQuota
+		s.backlog(10, 220)
+		workers := []*worker{s.join(), s.join(), s.join()}
+		const crashes = 8
+		for i := range crashes {
+			pass(149*time.Second + time.Duration(i)*120*time.Millisecond)
+			workers[0].crash()
+			workers = append(workers[1:], s.join())
+		}
+		pass(8 * time.Second)
+		s.requireShare(10, 20*time.Minute, 0.95)
+		doubt := 0
+		for _, r := range s.ended() {
+			if r.MaybeDuplicate {
+				doubt += r.Sent
+			}
+		}
+		assert.LessOrEqual(t, s.sim.Ledger().Duplicates, crashes*10*4*16, "at most the calls in flight")
+		assert.LessOrEqual(t, s.sim.Ledger().Duplicates, doubt, "and their results say so")
+	})
+}
+
+func TestAPlayerWaitsAtMostFiveSecondsForAWorkerThatCrashed(t *testing.T) {
+	inFakeTime(t, xblsim.Options{Latency: 20 * time.Millisecond}, func(t *testing.T, s *system) {
+		workers := []*worker{s.join(), s.join()}
+		pass(5 * time.Second)
+		workers[0].crash()
+		for i := range 40 {
+			sender := fmt.Sprint("lobby-", i)
+			s.setToken(sender, "XBL3.0 x=hash;token-of-"+sender)
+			s.publish(to(sender), 1)
+		}
+		pass(5 * time.Second)
+		assert.Len(t, s.ended(), 40)
+	})
+}

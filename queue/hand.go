@@ -1,0 +1,175 @@
+package queue
+
+import (
+	"container/list"
+	"time"
+)
+
+// hand is what a worker has in hand of one consumer, by key, and what is set
+// aside because a key that does not get on would fill the hand: a blocked sender
+// with thousands of jobs must not keep its partition's others from being
+// delivered. Of a job that is set aside only its name is kept; it is fetched
+// when its key gets on.
+//
+// hand is a plain value that is told the time. It is not safe for concurrent use.
+type hand struct {
+	size  int // how much may be in hand, in units of cost
+	total int
+	jobs  map[uint64]*handKey // in hand, by sequence
+	costs map[uint64]int
+	keys  map[string]*handKey // by subject
+	asked list.List           // of *handKey: those with jobs aside, in turn
+	aside int                 // jobs
+}
+
+// handKey is one key's part of it.
+type handKey struct {
+	subject string
+	cost    int
+	moved   time.Time // when its first job came into the hand, or one last left it
+	aside   []ref     // oldest first
+	turn    *list.Element
+}
+
+// ref names a job that is set aside.
+type ref struct {
+	sequence  uint64
+	delivered uint64
+	cost      int
+	lease     lease
+	since     time.Time // of the lease
+}
+
+const (
+	// stalledAfter is how long a key's jobs do not move before more of them are set aside.
+	stalledAfter = 20 * time.Millisecond
+	// handMin is what each key may have in hand in any case: enough to fill a call.
+	handMin = 32
+	// unit is how many bytes of a job cost as much as the job itself does.
+	unit = 1024
+)
+
+func newHand(size int) *hand {
+	return &hand{size: size, jobs: make(map[uint64]*handKey), costs: make(map[uint64]int), keys: make(map[string]*handKey)}
+}
+
+func costOf(bytes int) int { return 1 + bytes/unit }
+
+// verdict says what to do with a job that was delivered.
+type verdict uint8
+
+const (
+	take verdict = iota
+	setAside
+	waitFor // room comes by itself, or the key stalls: the hand is full of what gets on
+)
+
+// admit says what to do with the next job of a key. What is to be taken is in hand then.
+func (h *hand) admit(now time.Time, subject string, sequence uint64, cost int) verdict {
+	if _, again := h.jobs[sequence]; again {
+		return take // its lease is new; the job is in hand already
+	}
+	k := h.keys[subject]
+	switch {
+	case k == nil:
+		k = &handKey{subject: subject, moved: now}
+		h.keys[subject] = k
+	case len(k.aside) > 0:
+		return setAside // behind those
+	case k.cost+cost > h.share() && k.cost > 0 && now.Sub(k.moved) >= stalledAfter:
+		return setAside
+	}
+	if h.total+cost > h.size && k.cost >= h.least() {
+		return waitFor
+	}
+	h.put(now, k, sequence, cost)
+	return take
+}
+
+// share is how much one key that does not get on may have in hand: as much as
+// is free. So however many stall, there is room for one that does not.
+func (h *hand) share() int { return max(h.size-h.total, h.least()) }
+
+func (h *hand) least() int { return min(handMin, h.size) }
+
+func (h *hand) put(now time.Time, k *handKey, sequence uint64, cost int) {
+	if h.jobs[sequence] != nil {
+		return
+	}
+	if k.cost == 0 {
+		k.moved = now
+	}
+	h.jobs[sequence], h.costs[sequence] = k, cost
+	h.total += cost
+	k.cost += cost
+}
+
+// left takes a job out of the hand, where it is in it.
+func (h *hand) left(now time.Time, sequence uint64) {
+	k := h.jobs[sequence]
+	if k == nil {
+		return
+	}
+	cost := h.costs[sequence]
+	delete(h.jobs, sequence)
+	delete(h.costs, sequence)
+	h.total -= cost
+	k.cost -= cost
+	k.moved = now
+	h.forget(k)
+}
+
+func (h *hand) forget(k *handKey) {
+	if k.cost == 0 && len(k.aside) == 0 {
+		delete(h.keys, k.subject)
+	}
+}
+
+// setAside keeps only the name of a job that was not admitted.
+func (h *hand) setAside(subject string, r ref) {
+	k := h.keys[subject]
+	if k == nil { // its last one has left meanwhile
+		k = &handKey{subject: subject}
+		h.keys[subject] = k
+	}
+	k.aside = append(k.aside, r)
+	h.aside++
+	if k.turn == nil {
+		k.turn = h.asked.PushBack(k)
+	}
+}
+
+// next takes back a job that was set aside and fits into the hand again, the
+// oldest of its key, of one key after the other.
+func (h *hand) next(now time.Time) (r ref, ok bool) {
+	for range h.asked.Len() {
+		k := h.asked.Front().Value.(*handKey)
+		h.asked.MoveToBack(k.turn)
+		r := k.aside[0]
+		if k.cost > 0 && k.cost+r.cost > h.share() {
+			continue
+		}
+		k.aside[0] = ref{}
+		k.aside = k.aside[1:]
+		h.aside--
+		if len(k.aside) == 0 {
+			h.asked.Remove(k.turn)
+			k.aside, k.turn = nil, nil
+		}
+		h.put(now, k, r.sequence, r.cost)
+		return r, true
+	}
+	return ref{}, false
+}
+
+// all are all jobs set aside.
+func (h *hand) all() []*ref {
+	refs := make([]*ref, 0, h.aside)
+	for e := h.asked.Front(); e != nil; e = e.Next() {
+		k := e.Value.(*handKey)
+		for i := range k.aside {
+			refs = append(refs, &k.aside[i])
+		}
+	}
+	return refs
+}

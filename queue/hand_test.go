@@ -1,0 +1,119 @@
+package queue
+
+import (
+	"strconv"
+	"testing"
+	"time"
+
+	"github.com/stretchr/testify/assert"
+	"github.com/stretchr/testify/require"
+	"pgregory.net/rapid"
+)
+
+func TestAKeyThatStallsLeavesRoomForOthers(t *testing.T) {
+	h, now := newHand(100), time.Unix(0, 0)
+	n := uint64(0)
+	deliver := func(key string) verdict {
+		n++
+		v := h.admit(now, key, n, 1)
+		if v == setAside {
+			h.setAside(key, ref{sequence: n, cost: 1})
+		}
+		return v
+	}
+	for range 100 {
+		require.Equal(t, take, deliver("hog"), "a burst of one key may have the whole hand while it may get on")
+	}
+	require.Equal(t, waitFor, deliver("hog"), "then it is waited for")
+	now = now.Add(stalledAfter)
+	for range 5000 {
+		require.Equal(t, setAside, deliver("hog"), "and when it does not get on, more of it is set aside")
+	}
+	for range handMin {
+		require.Equal(t, take, deliver("other"), "while others come through")
+	}
+	assert.Equal(t, 5000, h.aside)
+	_, ok := h.next(now)
+	assert.False(t, ok, "nothing comes back while there is no room")
+
+	for i := range uint64(100) {
+		h.left(now, i+1)
+	}
+	var back []uint64
+	for {
+		r, ok := h.next(now)
+		if !ok {
+			break
+		}
+		back = append(back, r.sequence)
+	}
+	require.NotEmpty(t, back, "what was set aside comes back as its key gets on")
+	assert.IsIncreasing(t, back, "in order")
+	assert.Equal(t, uint64(102), back[0])
+	assert.Equal(t, setAside, deliver("hog"), "and what comes meanwhile waits behind it")
+}
+
+// TestNothingIsLostBetweenHandAndAside: under any deliveries and endings every
+// job is in hand or aside, once, and a key's order is kept.
+func TestNothingIsLostBetweenHandAndAside(t *testing.T) {
+	rapid.Check(t, func(r *rapid.T) {
+		h, now := newHand(rapid.IntRange(1, 200).Draw(r, "size")), time.Unix(0, 0)
+		var handed []uint64
+		last := map[string]uint64{}
+		keyOf := map[uint64]string{}
+		n, aside := uint64(0), 0
+		hand := func(seq uint64) {
+			key := keyOf[seq]
+			require.Greater(r, seq, last[key], "job %d of key %s is handed over out of order", seq, key)
+			last[key] = seq
+			handed = append(handed, seq)
+		}
+		for range rapid.IntRange(1, 400).Draw(r, "steps") {
+			now = now.Add(time.Duration(rapid.IntRange(0, 30).Draw(r, "ms")) * time.Millisecond)
+			switch rapid.IntRange(0, 2).Draw(r, "what") {
+			case 0:
+				n++
+				key := strconv.Itoa(rapid.IntRange(0, 5).Draw(r, "key"))
+				cost := rapid.IntRange(1, 50).Draw(r, "cost")
+				keyOf[n] = key
+				v := h.admit(now, key, n, cost)
+				for v == waitFor {
+					now = now.Add(stalledAfter)
+					v = h.admit(now, key, n, cost)
+				}
+				if v == take {
+					hand(n)
+				} else {
+					h.setAside(key, ref{sequence: n, cost: cost})
+					aside++
+				}
+			case 1:
+				if len(handed) > 0 {
+					i := rapid.IntRange(0, len(handed)-1).Draw(r, "ends")
+					h.left(now, handed[i])
+					h.left(now, handed[i]) // twice is once
+					handed = append(handed[:i], handed[i+1:]...)
+				}
+			case 2:
+				if back, ok := h.next(now); ok {
+					aside--
+					hand(back.sequence)
+				}
+			}
+			require.Equal(r, aside, h.aside)
+			require.Len(r, h.all(), aside)
+			require.Len(r, h.jobs, len(handed))
+		}
+		for _, seq := range handed {
+			h.left(now, seq)
+		}
+		for back, ok := h.next(now); ok; back, ok = h.next(now) {
+			hand(back.sequence)
+			h.left(now, back.sequence)
+			aside--
+		}
+		require.Zero(r, aside, "all that was set aside comes back")
+		require.Zero(r, h.total)
+		require.Empty(r, h.keys, "and nothing is kept of a key that has nothing")
+	})
+}

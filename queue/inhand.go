@@ -1,0 +1,72 @@
+package queue
+
+import (
+	"sync"
+	"time"
+)
+
+const (
+	// asideFactor is how many times what a worker may have in hand of a consumer
+	// the server lets it have unacknowledged: the rest can be set aside.
+	asideFactor = 16
+	// asideFor is the lease of a job that is set aside. It is asked for as a delay
+	// of its next delivery, and renewed at half time: one message each five minutes.
+	asideFor = 10 * time.Minute
+)
+
+// inHand is a hand that several goroutines may use.
+type inHand struct {
+	room chan struct{} // holds one token after a job has left
+	mu   sync.Mutex
+	hand *hand
+}
+
+func newInHand(size int) *inHand {
+	return &inHand{room: make(chan struct{}, 1), hand: newHand(size)}
+}
+
+func (h *inHand) admit(now time.Time, m message) verdict {
+	h.mu.Lock()
+	defer h.mu.Unlock()
+	cost := costOf(len(m.data))
+	v := h.hand.admit(now, m.subject, m.sequence, cost)
+	if v == setAside {
+		r := ref{sequence: m.sequence, delivered: m.delivered, cost: cost, lease: m.lease, since: now}
+		h.hand.setAside(m.subject, r)
+		_ = r.lease.release(asideFor) // else it comes again, and is set aside again
+	}
+	return v
+}
+
+func (h *inHand) next(now time.Time) (ref, bool) {
+	h.mu.Lock()
+	defer h.mu.Unlock()
+	return h.hand.next(now)
+}
+
+func (h *inHand) left(now time.Time, sequence uint64) {
+	h.mu.Lock()
+	defer h.mu.Unlock()
+	h.hand.left(now, sequence)
+	signal(h.room)
+}
+
+// extend renews the leases of what is set aside.
+func (h *inHand) extend(now time.Time) {
+	h.mu.Lock()
+	defer h.mu.Unlock()
+	for _, r := range h.hand.all() {
+		if now.Sub(r.since) >= asideFor/2 && r.lease.release(asideFor) == nil {
+			r.since = now
+		}
+	}
+}
+
+// giveBack lets what is set aside come to the next owner at once.
+func (h *inHand) giveBack() {
+	h.mu.Lock()
+	defer h.mu.Unlock()
+	for _, r := range h.hand.all() {
+		_ = r.lease.release(0)
+	}
+}
