@@ -171,9 +171,10 @@ func (d *Dispatcher) releaseInbox() {
 
 // Snapshot is what a running worker holds right now.
 type Snapshot struct {
-	Jobs        int            // delivered and not ended
-	InFlight    int            // calls
-	BlockedKeys map[uint32]int // keys inside a Retry-After, by title
+	Jobs       int // delivered and not ended
+	InFlight   int // calls
+	Partitions int // owned
+	plan.Held
 }
 
 // Snapshot asks the running loop. It fails when the loop does not take the
@@ -181,7 +182,7 @@ type Snapshot struct {
 func (d *Dispatcher) Snapshot(ctx context.Context) (Snapshot, error) {
 	answer := make(chan Snapshot, 1)
 	ask := func(l *loop) {
-		answer <- Snapshot{Jobs: l.plan.Jobs(), InFlight: l.plan.InFlight(), BlockedKeys: l.plan.BlockedKeys(time.Now())}
+		answer <- Snapshot{Jobs: l.plan.Jobs(), InFlight: l.plan.InFlight(), Partitions: l.owned, Held: l.plan.Held(time.Now())}
 	}
 	select {
 	case d.asks <- ask:

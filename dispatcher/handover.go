@@ -12,7 +12,10 @@ import (
 
 // Own implements queue.Worker.
 func (d *Dispatcher) Own(_ int, keys []queue.KeyState) {
-	d.do(func(l *loop) { l.remember(time.Now(), keys) })
+	d.do(func(l *loop) {
+		l.owned++
+		l.remember(time.Now(), keys)
+	})
 }
 
 // Disown implements queue.Worker.
@@ -45,6 +48,7 @@ type leaving struct {
 
 // disown begins to give a partition away. Nothing of it is sent from now on.
 func (l *loop) disown(partition int, lost bool, done chan struct{}) {
+	l.owned--
 	l.drain() // what was delivered of it, too
 	now := time.Now()
 	for _, h := range l.inOrder() {

@@ -15,6 +15,7 @@ type loop struct {
 	*Dispatcher
 	plan     *plan.Planner
 	held     map[message]*held
+	owned    int              // partitions
 	leaving  map[int]*leaving // partitions
 	settled  settled
 	storing  int // endings and progress on their way

@@ -29,8 +29,11 @@ func Watch(reg prometheus.Registerer, w Worker, q Waiting) {
 var (
 	callsInFlight = prometheus.NewDesc("invited_calls_in_flight", "Calls without an answer yet.", nil, nil)
 	keysBlocked   = prometheus.NewDesc("invited_keys_blocked", "Keys (sender and title) inside a Retry-After.", []string{"title"}, nil)
-	queueJobs     = prometheus.NewDesc("invited_queue_jobs", "Jobs in the queue that have not ended.", []string{"title", "lane"}, nil)
-	queueOldest   = prometheus.NewDesc("invited_queue_oldest_seconds",
+	quotaBound    = prometheus.NewDesc("invited_quota_bound",
+		"1 while jobs wait for quota, or for the end of a Retry-After, and none for this worker: more workers would not help.", nil, nil)
+	partitionsOwned = prometheus.NewDesc("invited_partitions_owned", "Partitions whose jobs are this worker's to send.", nil, nil)
+	queueJobs       = prometheus.NewDesc("invited_queue_jobs", "Jobs in the queue that have not ended.", []string{"title", "lane"}, nil)
+	queueOldest     = prometheus.NewDesc("invited_queue_oldest_seconds",
 		"Age of the oldest job in the queue that has not ended; 0 when there is none.", []string{"lane"}, nil)
 )
 
@@ -39,6 +42,8 @@ type workerGauges struct{ worker Worker }
 func (g *workerGauges) Describe(ch chan<- *prometheus.Desc) {
 	ch <- callsInFlight
 	ch <- keysBlocked
+	ch <- quotaBound
+	ch <- partitionsOwned
 }
 
 func (g *workerGauges) Collect(ch chan<- prometheus.Metric) {
@@ -50,12 +55,18 @@ func (g *workerGauges) Collect(ch chan<- prometheus.Metric) {
 	}
 	ch <- prometheus.MustNewConstMetric(callsInFlight, prometheus.GaugeValue, float64(s.InFlight))
 	shown, sums := make(map[string]struct{}), make(map[string]float64)
-	for title, n := range s.BlockedKeys {
+	for title, n := range s.Blocked {
 		sums[labelOf(title, shown)] += float64(n)
 	}
 	for label, n := range sums {
 		ch <- prometheus.MustNewConstMetric(keysBlocked, prometheus.GaugeValue, n, label)
 	}
+	bound := 0.0
+	if s.QuotaBound {
+		bound = 1
+	}
+	ch <- prometheus.MustNewConstMetric(quotaBound, prometheus.GaugeValue, bound)
+	ch <- prometheus.MustNewConstMetric(partitionsOwned, prometheus.GaugeValue, float64(s.Partitions))
 }
 
 type queueGauges struct{ queue Waiting }

@@ -16,6 +16,7 @@ import (
 	"github.com/stretchr/testify/require"
 
 	"github.com/invitedhq/invited/dispatcher"
+	"github.com/invitedhq/invited/dispatcher/plan"
 	"github.com/invitedhq/invited/metrics"
 	"github.com/invitedhq/invited/queue"
 	"github.com/invitedhq/invited/xbl"
@@ -39,7 +40,9 @@ func (q waiting) Stats(context.Context) (queue.Stats, error) { return q.stats, q
 func TestEveryMetricOfTheContractIsThereWithItsLabels(t *testing.T) {
 	reg := prometheus.NewRegistry()
 	m := metrics.New(reg, metrics.Build{Version: "v1", Revision: "abc"})
-	metrics.Watch(reg, worker{holds: dispatcher.Snapshot{InFlight: 2, BlockedKeys: map[uint32]int{730: 3}}}, waiting{stats: queue.Stats{
+	metrics.Watch(reg, worker{holds: dispatcher.Snapshot{
+		InFlight: 2, Partitions: 5, Held: plan.Held{Blocked: map[uint32]int{730: 3}, QuotaBound: true},
+	}}, waiting{stats: queue.Stats{
 		Waiting: []queue.Waiting{{TitleID: 730, Lane: queue.Bulk, Jobs: 7}},
 		Oldest:  map[queue.Lane]time.Time{},
 	}})
@@ -74,6 +77,8 @@ func TestEveryMetricOfTheContractIsThereWithItsLabels(t *testing.T) {
 		`invited_redeliveries_total{lane="interactive"} 0`,
 		`invited_calls_in_flight 2`,
 		`invited_keys_blocked{title="730"} 3`,
+		`invited_quota_bound 1`,
+		`invited_partitions_owned 5`,
 		`invited_queue_jobs{lane="bulk",title="730"} 7`,
 		`invited_queue_oldest_seconds{lane="bulk"} 0`,
 	} {
@@ -103,7 +108,7 @@ func TestTheNumberOfSeriesIsBoundedWhateverTitlesThereAre(t *testing.T) {
 		blocked[title+1] = 1
 		stats.Waiting = append(stats.Waiting, queue.Waiting{TitleID: title + 1, Jobs: 2})
 	}
-	metrics.Watch(reg, worker{holds: dispatcher.Snapshot{BlockedKeys: blocked}}, waiting{stats: stats})
+	metrics.Watch(reg, worker{holds: dispatcher.Snapshot{Held: plan.Held{Blocked: blocked}}}, waiting{stats: stats})
 	text := scrape(t, reg)
 	assert.Contains(t, text, `invited_calls_total{result="sent",title="other"} 9900`)
 	assert.Contains(t, text, `invited_keys_blocked{title="other"} 9900`)

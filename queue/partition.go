@@ -102,12 +102,10 @@ func (p *partition) work(ctx context.Context, c claim, epoch int) {
 	after := ownerRecord{} // nobody's: what was in hand is unknown to the next owner too
 	if p.begin(cancel, epoch) {
 		if keys, err := p.learn(working, c); err == nil {
-			p.q.owned.Add(1)
 			p.worker.Own(p.n, keys)
 			known := p.consume(working, cancel, c)
 			lost := isLost(context.Cause(working))
 			p.worker.Disown(context.WithoutCancel(ctx), p.n, lost)
-			p.q.owned.Add(-1)
 			if known && !lost {
 				after = ownerRecord{Worker: p.members.me, Released: true}
 			}

@@ -68,7 +68,6 @@ type Queue struct {
 	progress *progressLog
 	endings  *endings
 	members  atomic.Pointer[members] // of the Consume going on; nil: none
-	owned    atomic.Int64            // partitions
 	counts   map[Lane]*subjectCounts
 	trouble  trouble
 }

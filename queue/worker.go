@@ -47,6 +47,3 @@ func (q *Queue) Lease() time.Time {
 	}
 	return m.lease()
 }
-
-// Owned is how many partitions are this worker's now.
-func (q *Queue) Owned() int { return int(q.owned.Load()) }

@@ -139,17 +139,6 @@ func (p *Planner) InFlight() int { return p.inFlight }
 // Jobs is how many jobs were added and have not ended.
 func (p *Planner) Jobs() int { return p.jobs }
 
-// BlockedKeys counts, by title, the keys that are inside a Retry-After.
-func (p *Planner) BlockedKeys(now time.Time) map[uint32]int {
-	blocked := make(map[uint32]int)
-	for _, k := range p.keys {
-		if now.Before(k.blocked) {
-			blocked[k.id.TitleID]++
-		}
-	}
-	return blocked
-}
-
 func (p *Planner) key(id Key, partition int) *key {
 	if k := p.keys[id]; k != nil {
 		return k
