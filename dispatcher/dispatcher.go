@@ -182,7 +182,7 @@ type Snapshot struct {
 func (d *Dispatcher) Snapshot(ctx context.Context) (Snapshot, error) {
 	answer := make(chan Snapshot, 1)
 	ask := func(l *loop) {
-		answer <- Snapshot{Jobs: l.plan.Jobs(), InFlight: l.plan.InFlight(), Partitions: l.owned, Held: l.plan.Held(time.Now())}
+		answer <- Snapshot{Jobs: l.plan.Jobs(), InFlight: l.plan.InFlight(), Partitions: len(l.owned), Held: l.plan.Held(time.Now())}
 	}
 	select {
 	case d.asks <- ask:

@@ -11,9 +11,9 @@ import (
 )
 
 // Own implements queue.Worker.
-func (d *Dispatcher) Own(_ int, keys []queue.KeyState) {
+func (d *Dispatcher) Own(partition int, keys []queue.KeyState) {
 	d.do(func(l *loop) {
-		l.owned++
+		l.owned[partition] = struct{}{}
 		l.remember(time.Now(), keys)
 	})
 }
@@ -48,7 +48,6 @@ type leaving struct {
 
 // disown begins to give a partition away. Nothing of it is sent from now on.
 func (l *loop) disown(partition int, lost bool, done chan struct{}) {
-	l.owned--
 	l.drain() // what was delivered of it, too
 	now := time.Now()
 	for _, h := range l.inOrder() {
@@ -61,6 +60,7 @@ func (l *loop) disown(partition int, lost bool, done chan struct{}) {
 		}
 	}
 	if lost {
+		delete(l.owned, partition)
 		l.plan.Forget(now, partition)
 		close(done)
 		return
@@ -126,6 +126,7 @@ func (l *loop) left(now time.Time) {
 		}
 		if p.forgot && l.saves.in[n] == 0 {
 			delete(l.leaving, n)
+			delete(l.owned, n)
 			close(p.done)
 		}
 	}

@@ -23,6 +23,9 @@ func newKeySaves() keySaves {
 
 func (l *loop) saveKeys(states []plan.State) {
 	for _, s := range states {
+		if _, owned := l.owned[s.Partition]; !owned {
+			continue // the answer to a call of before it was lost: its owner knows better
+		}
 		if _, busy := l.saves.next[s.Key]; busy {
 			l.saves.next[s.Key] = &s
 			continue
@@ -46,7 +49,8 @@ func (l *loop) keySaved(s stored) {
 	if s.err != nil {
 		l.log.Warn("the calls made lately are not stored; another worker may be refused some", "error", s.err)
 	}
-	if next := l.saves.next[s.key]; next != nil && s.err == nil {
+	_, owned := l.owned[s.partition]
+	if next := l.saves.next[s.key]; next != nil && owned && s.err == nil {
 		l.saves.next[s.key] = nil
 		l.saveKey(*next)
 		return

@@ -15,7 +15,7 @@ type loop struct {
 	*Dispatcher
 	plan     *plan.Planner
 	held     map[message]*held
-	owned    int              // partitions
+	owned    map[int]struct{} // partitions, those being given away in order among them
 	leaving  map[int]*leaving // partitions
 	settled  settled
 	storing  int // endings and progress on their way
@@ -52,7 +52,8 @@ func (d *Dispatcher) Run(ctx context.Context) error {
 	defer cut()
 	storing, giveUp := context.WithCancel(context.WithoutCancel(ctx))
 	l := &loop{
-		Dispatcher: d, plan: plan.New(d.cfg.Plan), held: make(map[message]*held), leaving: make(map[int]*leaving),
+		Dispatcher: d, plan: plan.New(d.cfg.Plan), held: make(map[message]*held),
+		owned: make(map[int]struct{}), leaving: make(map[int]*leaving),
 		calling: calling, outbox: newOutbox(), saves: newKeySaves(), extended: time.Now(),
 		failures: failureLog{noSenders: d.cfg.ServerAudience},
 	}
@@ -152,7 +153,7 @@ func (l *loop) step() time.Time {
 
 // deliver parks a job, or ends it at once if it is none.
 func (l *loop) deliver(x *queue.Delivery) {
-	l.observer.JobDelivered(x.Lane, x.Redelivered)
+	l.observer.JobDelivered(x.Lane, x.Redelivered || x.MaybeSent)
 	m := messageOf(x)
 	if l.settled.has(m) { // its acknowledgement was lost
 		if err := x.Ack(); err != nil {

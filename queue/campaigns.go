@@ -36,14 +36,14 @@ type campaigns struct {
 	owned   map[int]ownedCampaigns // by partition
 	running map[string]*campaign   // by subject
 	seen    uint64                 // the stream's last sequence when its subjects were read
-	known   bool                   // whether seen counts
+	current bool                   // whether seen counts
 }
 
 // ownedCampaigns are those of one partition.
 type ownedCampaigns struct {
 	ctx   context.Context // of their sources
 	claim claim
-	known bool // all that there were at the start have been found
+	found bool // all that there were at the start
 }
 
 type campaign struct {
@@ -82,15 +82,28 @@ func (c *campaigns) own(ctx context.Context, partition int, claim claim) {
 	c.mu.Lock()
 	defer c.mu.Unlock()
 	c.owned[partition] = ownedCampaigns{ctx: ctx, claim: claim}
-	c.known = false
+	c.current = false
 	signal(c.now)
+}
+
+// known says whether all that a former owner of a partition had in hand of
+// campaigns has come to be known.
+func (c *campaigns) known(partition int) bool {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	o := c.owned[partition]
+	known := o.found || o.claim.from == released
+	for _, r := range c.running {
+		known = known && (r.partition != partition || r.takenOver())
+	}
+	return known
 }
 
 // disown waits for the ends of a partition's sources, whose context has ended.
 // It reports whether all that a former owner had in hand has come to be known.
 func (c *campaigns) disown(partition int) bool {
 	c.mu.Lock()
-	known := c.owned[partition].known || c.owned[partition].claim.from == released
+	known := c.owned[partition].found || c.owned[partition].claim.from == released
 	delete(c.owned, partition)
 	var ending []*campaign
 	for subject, r := range c.running {
@@ -119,8 +132,8 @@ func (c *campaigns) discover(ctx context.Context) error {
 	// Read before the subjects: what comes in between is found again, not missed.
 	last := info.State.LastSeq
 	c.mu.Lock()
-	same := c.known && last == c.seen || len(c.owned) == 0
-	c.seen, c.known = last, true // unless a partition comes meanwhile
+	same := c.current && last == c.seen || len(c.owned) == 0
+	c.seen, c.current = last, true // unless a partition comes meanwhile
 	c.mu.Unlock()
 	if same {
 		return nil
@@ -129,14 +142,14 @@ func (c *campaigns) discover(ctx context.Context) error {
 	c.mu.Lock()
 	defer c.mu.Unlock()
 	if err != nil {
-		c.known = false
+		c.current = false
 		return err
 	}
 	for subject := range info.State.Subjects {
 		c.start(subject)
 	}
 	for n, o := range c.owned {
-		o.known = o.known || c.known
+		o.found = o.found || c.current
 		c.owned[n] = o
 	}
 	return nil
@@ -176,7 +189,7 @@ func (c *campaigns) removeOver(ctx context.Context) {
 		<-r.stopped
 		c.removeConsumer(ctx, r.cfg.Durable)
 		c.mu.Lock()
-		c.known = false // a job that came in between is discovered at once
+		c.current = false // a job that came in between is discovered at once
 		c.mu.Unlock()
 	}
 }

@@ -32,13 +32,15 @@
 //
 //	q, err := queue.Open(ctx, nc, queue.Options{})
 //	…
-//	err = q.Consume(ctx, func(d *queue.Delivery) {
-//		… // park it, send it, and when it has ended:
-//		q.Settle(ctx, d, queue.Ending{Sent: 1, Attempts: 1, EndedAt: time.Now()}, func(err error) { … })
-//	})
+//	err = q.Consume(ctx, worker)
 //
-// A [Delivery] is a lease: call [Delivery.Extend] well within Options.AckWait, or
-// the job goes to someone else. What is no job is delivered too, with the reason
+// A [Worker] is told which partitions are its own, and gets their jobs. It may
+// send while [Queue.Lease] lasts, and says how each job ended:
+//
+//	q.Settle(ctx, d, queue.Ending{Sent: 1, Attempts: 1, EndedAt: time.Now()}, func(err error) { … })
+//
+// A [Delivery] is a lease on a message: call [Delivery.Extend] well within
+// Options.AckWait, or it comes again. What is no job is delivered too, with the reason
 // in Invalid, so that it ends as a dead letter like any other.
 //
 // [Queue.Settle] stores the dead letters, then the result, and acknowledges the
@@ -53,13 +55,14 @@
 //	INVITE_DEAD       invites.dead.<titleId>.<reason>                  30 days
 //	INVITE_RESULTS    invites.results.<titleId>.<sender>.<campaign>    24 hours
 //	INVITE_PROGRESS   invites.progress.<stream>.<sequence>             internal: until the job ends
-//	INVITE_KEYS       invites.keys.<titleId>.<sender>                  internal: 24 hours
+//	INVITE_KEYS       invites.keys.<n>.<titleId>.<sender>              internal: as long as it matters
+//	INVITE_WORKERS    invites.workers.alive.<worker>, …owner.<n>       internal: the last word of each
 //
 // The server stores a job of invites.jobs under invites.part.<n>.<titleId>.<sender>,
-// where n follows from title and sender. Each partition, and each campaign, has
-// one durable consumer, and the server gives its messages to one worker at a
-// time, the one it has pinned: so all jobs of a sender and title are in one
-// hand, and that worker alone can keep the service's limits for them.
+// where n, the partition, follows from title and sender. Each partition has one
+// durable consumer, and each campaign; all those of one partition are one
+// worker's at a time. So all jobs of a sender and title are in one hand, and that
+// worker alone keeps the service's limits for them. See [Queue.Consume].
 //
 // # What is promised, and by what
 //
@@ -70,6 +73,8 @@
 //   - An end is stored once: message IDs made of the job's stream, sequence and
 //     time.
 //   - A job whose end is stored is not handed over again, though a crash took its
-//     acknowledgement: before a worker hands over the first job of a partition or
-//     campaign it reads the recent results, and acknowledges what is among them.
+//     acknowledgement: who takes over from a worker that is gone reads the recent
+//     results first, and acknowledges what is among them.
+//   - No two workers send for one key at the same time: a lease, which is the
+//     worker's, and a record for each partition of whose it is.
 package queue

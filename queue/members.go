@@ -9,6 +9,7 @@ import (
 	"strconv"
 	"strings"
 	"sync"
+	"sync/atomic"
 	"time"
 
 	"github.com/go-json-experiment/json"
@@ -22,6 +23,8 @@ import (
 // and to a later one. No two clocks have to agree; they only have to run.
 const (
 	renewEvery = time.Second
+	// renewWithin is how long a renewal may take: what is stored later is of no use.
+	renewWithin = 2 * time.Second
 	// leaseFor counts from when the renewal was sent.
 	leaseFor = 2500 * time.Millisecond
 	// expireAfter counts from when the server stored it. What it is longer than
@@ -43,6 +46,7 @@ type members struct {
 	me     string
 	lapse  func() // ends all work under the old lease; it returns when that is done
 
+	lapses  atomic.Int64
 	mu      sync.Mutex
 	others  map[string]*member
 	until   time.Time // the end of this worker's lease; zero: none yet
@@ -190,6 +194,17 @@ func (m *members) lease() time.Time {
 	return m.until
 }
 
+// lapsed returns what says whether a lease has run out since: what was to be
+// stored under it may be older by now than what the next owner has stored.
+func (q *Queue) lapsed() func() bool {
+	m := q.members.Load()
+	if m == nil {
+		return func() bool { return false }
+	}
+	before := m.lapses.Load()
+	return func() bool { return m.lapses.Load() != before }
+}
+
 // join makes this worker known and reads who else is there.
 func (m *members) join(ctx context.Context) error {
 	if err := m.renew(ctx); err != nil {
@@ -229,7 +244,7 @@ func (m *members) run(ctx context.Context) {
 // renew stores that this worker is alive. A renewal that comes too late does
 // not bring back what may be another's by now: that work is ended first.
 func (m *members) renew(ctx context.Context) error {
-	ctx, cancel := context.WithTimeout(ctx, renewEvery)
+	ctx, cancel := context.WithTimeout(ctx, renewWithin)
 	defer cancel()
 	sent := time.Now()
 	m.mu.Lock()
@@ -239,6 +254,7 @@ func (m *members) renew(ctx context.Context) error {
 	now := time.Now()
 	if until := m.lease(); !until.IsZero() && now.After(until) {
 		m.q.log.Warn("this worker's lease ran out; it begins anew")
+		m.lapses.Add(1)
 		m.lapse()
 		m.set(time.Time{}, time.Time{})
 	}
@@ -308,7 +324,7 @@ func (m *members) silent(now time.Time) (ids []string) {
 // age is how long before this worker's own last renewal the server stored that
 // of another: both times are the server's.
 func (m *members) age(ctx context.Context, id string) (time.Duration, error) {
-	ctx, cancel := context.WithTimeout(ctx, apiTimeout)
+	ctx, cancel := context.WithTimeout(ctx, renewEvery) // the next renewal waits for it
 	defer cancel()
 	mine, err := m.stream.GetLastMsgForSubject(ctx, alivePrefix+m.me)
 	if err != nil {
@@ -325,7 +341,7 @@ func (m *members) age(ctx context.Context, id string) (time.Duration, error) {
 }
 
 func (m *members) forget(ctx context.Context, id string) {
-	ctx, cancel := context.WithTimeout(ctx, apiTimeout)
+	ctx, cancel := context.WithTimeout(ctx, renewEvery)
 	defer cancel()
 	// One that stays is found silent again.
 	_ = m.stream.Purge(ctx, jetstream.WithPurgeSubject(alivePrefix+id))

@@ -201,20 +201,42 @@ func (p *partition) consume(ctx context.Context, cancel context.CancelCauseFunc,
 	var pulling sync.WaitGroup
 	pulling.Go(func() { s.run(ctx) })
 	p.campaigns.own(ctx, p.n, c)
-	for ctx.Err() == nil {
+	known := func() bool { return s.takenOver() && p.campaigns.known(p.n) }
+	if p.unwanted(ctx, known) {
+		cancel(errUnwanted)
+	}
+	<-ctx.Done()
+	all := p.campaigns.disown(p.n)
+	pulling.Wait()
+	return all && s.takenOver()
+}
+
+const (
+	knowWithin = 2 * time.Second
+	lookAgain  = 20 * time.Millisecond
+)
+
+// unwanted waits until another worker should have the partition; false: ctx has
+// ended. It does not give up in the middle of taking over: the next owner would
+// have to take for sent what was not.
+func (p *partition) unwanted(ctx context.Context, known func() bool) bool {
+	began := time.Now()
+	for {
 		changed := p.members.changes()
+		var again <-chan time.Time
 		if !p.members.wants(p.n) {
-			cancel(errUnwanted)
-			break
+			if known() || time.Since(began) >= knowWithin {
+				return true
+			}
+			again = time.After(lookAgain)
 		}
 		select {
 		case <-changed:
+		case <-again:
 		case <-ctx.Done():
+			return false
 		}
 	}
-	known := p.campaigns.disown(p.n)
-	pulling.Wait()
-	return known && s.takenOver()
 }
 
 // payWithin bounds the tries of one go.

@@ -264,10 +264,11 @@ func (q *Queue) SaveProgress(ctx context.Context, d *Delivery, p Progress, done 
 	}
 	subject := d.key().progressSubject()
 	save := q.progress.begin(subject, data)
+	lapsed := q.lapsed()
 	q.settler.submit(&entry{
 		ctx: ctx, done: done,
 		last:     &nats.Msg{Subject: subject, Data: data},
-		obsolete: func() bool { return q.progress.obsolete(subject, save) },
+		obsolete: func() bool { return lapsed() || q.progress.obsolete(subject, save) },
 	})
 }
 
