@@ -27,6 +27,7 @@ type Delivery struct {
 
 	lease   lease
 	raw     []byte // the body where it is no job
+	replay  string // which dead letter it was; empty: none
 	subject string
 	id      string
 }
@@ -66,6 +67,7 @@ func newDelivery(m message) *Delivery {
 		Traceparent: traceparentOf(m.header),
 		lease:       m.lease,
 		subject:     published(m.subject),
+		replay:      printable(m.header.Get(headerReplay)),
 	}
 	d.Job, d.Invalid = DecodeJob(m.data)
 	d.id = d.Job.ID

@@ -18,7 +18,8 @@ const (
 	headerSubject     = "Invite-Subject"
 	headerPublishedAt = "Invite-Published-At"
 	headerDeadAt      = "Invite-Dead-At"
-	headerJob         = "Invite-Job" // of results: "<stream>:<sequence>"
+	headerJob         = "Invite-Job"    // of results: "<stream>:<sequence>"
+	headerReplay      = "Invite-Replay" // of a replayed job and its result: which letter it was
 	headerTraceparent = "traceparent"
 )
 

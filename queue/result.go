@@ -52,9 +52,10 @@ func resultMessage(d *Delivery, e Ending) *nats.Msg {
 	if err != nil { // only an id that is not UTF-8 could be at fault, and there is none
 		data = []byte(`{}`)
 	}
-	h := make(nats.Header, 3)
+	h := make(nats.Header, 4)
 	setHeader(h, nats.MsgIdHdr, resultIDPrefix+d.key().String())
 	setHeader(h, headerJob, d.key().reference())
+	setHeader(h, headerReplay, cut(d.replay, maxTraceparent))
 	setHeader(h, headerTraceparent, d.Traceparent)
 	return &nats.Msg{Subject: resultSubject(d.Address), Header: h, Data: data}
 }

@@ -2,12 +2,14 @@ package main
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"strconv"
 	"strings"
 	"text/tabwriter"
 	"time"
 
+	"github.com/nats-io/nats.go"
 	"github.com/spf13/cobra"
 
 	"github.com/invitedhq/invited/cmd/internal/cli"
@@ -17,11 +19,11 @@ import (
 func newDeadCommand(t *tool) *cobra.Command {
 	cmd := &cobra.Command{
 		Use:   "dead",
-		Short: "Look at dead letters: jobs, or what is left of them, that can't be sent",
+		Short: "Look at dead letters, replay or drop them: jobs, or what is left of them, that can't be sent",
 		Args:  cli.NoArgs,
 		RunE:  func(cmd *cobra.Command, _ []string) error { return cmd.Help() },
 	}
-	cmd.AddCommand(newDeadListCommand(t))
+	cmd.AddCommand(newDeadListCommand(t), newDeadShowCommand(t), newDeadReplayCommand(t), newDeadDropCommand(t))
 	return cmd
 }
 
@@ -146,38 +148,100 @@ func itemOf(l queue.DeadLetter) deadItem {
 	return i
 }
 
-func (t *tool) listDead(ctx context.Context, f queue.Filter) error {
+// letters connects, and yields the dead letters that f selects.
+func (t *tool) letters(ctx context.Context, f queue.Filter, each func(*nats.Conn, queue.DeadLetter) error) (n int, err error) {
 	conn, err := t.connect()
 	if err != nil {
-		return err
+		return 0, err
 	}
 	defer conn.Close()
 	reader, err := queue.NewReader(conn)
 	if err != nil {
-		return err
+		return 0, err
 	}
-	table := tabwriter.NewWriter(t.out, 0, 0, 2, ' ', 0)
-	n := 0
 	for letter, err := range reader.DeadLetters(ctx, f) {
 		if err != nil {
-			_ = table.Flush()
-			return err
+			return n, err
 		}
-		i := itemOf(letter)
-		if t.json {
-			if err := t.printJSON(i); err != nil {
-				return err
-			}
-			continue
+		n++
+		if err := each(conn, letter); err != nil {
+			return n, err
 		}
-		if n++; n == 1 {
-			fmt.Fprintln(table, "DEAD AT\tTITLE\tSENDER\tREASON\tRECIPIENTS\tJOB\tDETAIL")
-		}
-		fmt.Fprintf(table, "%s\t%d\t%s\t%s\t%d\t%s\t%s\n", i.DeadAt.UTC().Format(time.DateTime), i.TitleID, i.Sender, i.Reason,
-			i.Recipients, cli.Printable(i.JobID), cli.Printable(i.Detail))
 	}
 	if n == 0 && !t.json {
 		fmt.Fprintln(t.errOut, "no such dead letters")
 	}
+	return n, nil
+}
+
+func (t *tool) listDead(ctx context.Context, f queue.Filter) error {
+	table := tabwriter.NewWriter(t.out, 0, 0, 2, ' ', 0)
+	headed := false
+	_, err := t.letters(ctx, f, func(_ *nats.Conn, letter queue.DeadLetter) error {
+		i := itemOf(letter)
+		if t.json {
+			return t.printJSON(i)
+		}
+		if !headed {
+			headed = true
+			fmt.Fprintln(table, "DEAD AT\tTITLE\tSENDER\tREASON\tRECIPIENTS\tJOB\tDETAIL")
+		}
+		_, err := fmt.Fprintf(table, "%s\t%d\t%s\t%s\t%d\t%s\t%s\n", i.DeadAt.UTC().Format(time.DateTime), i.TitleID, i.Sender, i.Reason,
+			i.Recipients, cli.Printable(i.JobID), cli.Printable(i.Detail))
+		return err
+	})
+	return errors.Join(table.Flush(), err)
+}
+
+func newDeadShowCommand(t *tool) *cobra.Command {
+	var f deadFilter
+	cmd := &cobra.Command{
+		Use:   "show",
+		Short: "Show dead letters whole, with their bodies: XUIDs and connection strings, too",
+		Example: `  invitectl dead show --title 1739947436 --reason forbidden
+  invitectl dead show --all --json`,
+		Args: cli.NoArgs,
+		RunE: func(cmd *cobra.Command, _ []string) error {
+			q, err := f.filter(time.Now())
+			if err != nil {
+				return err
+			}
+			_, err = t.letters(cmd.Context(), q, func(_ *nats.Conn, l queue.DeadLetter) error { return t.showDead(l) })
+			return err
+		},
+	}
+	f.register(cmd)
+	return cmd
+}
+
+func (t *tool) showDead(l queue.DeadLetter) error {
+	i := itemOf(l)
+	if t.json {
+		return t.printJSON(struct {
+			deadItem
+			Body string `json:"body"`
+		}{i, strings.ToValidUTF8(string(l.Body), "\uFFFD")})
+	}
+	table := tabwriter.NewWriter(t.out, 0, 0, 2, ' ', 0)
+	row := func(name, value string) {
+		if value != "" {
+			fmt.Fprintf(table, "%s\t%s\n", name, cli.Printable(value))
+		}
+	}
+	row("letter", strconv.FormatUint(i.Sequence, 10))
+	row("job", i.JobID)
+	row("published on", i.Subject)
+	row("published at", i.PublishedAt.UTC().Format(time.RFC3339))
+	row("dead at", i.DeadAt.UTC().Format(time.RFC3339))
+	row("reason", i.Reason)
+	row("detail", i.Detail)
+	if i.Status != 0 {
+		row("status", strings.TrimSpace(strconv.Itoa(i.Status)+" "+i.ErrorCode))
+	}
+	row("calls made", strconv.Itoa(i.Attempts))
+	row("recipients", strconv.Itoa(i.Recipients))
+	row("traceparent", l.Traceparent)
+	row("body", string(l.Body))
+	fmt.Fprintln(table)
 	return table.Flush()
 }
