@@ -110,11 +110,10 @@ type answer struct {
 // stored is an ending, or progress, or where held is nil a key's state, that is
 // in the queue's streams, or could not be put there.
 type stored struct {
-	held      *held
-	ending    bool // or progress
-	key       plan.Key
-	partition int
-	err       error
+	held   *held
+	ending bool        // or progress
+	state  *plan.State // a key's
+	err    error
 }
 
 // inboxSize lets deliveries run a little ahead of the loop, so that a burst is

@@ -68,6 +68,7 @@ func newSystem(t *testing.T, o xblsim.Options) *system {
 	t.Cleanup(func() { _ = server.Close(); <-served })
 
 	s.server = embeddedtest.Start(t)
+	t.Cleanup(func() { pass(time.Second) }) // the server's shutdown sleeps with a lock that a late request waits for, which stops fake time
 	s.conn = embeddedtest.Connect(t, s.server)
 	s.cfg = dispatcher.Config{
 		Plan: plan.Config{
@@ -130,7 +131,8 @@ func (s *system) setToken(sender, authorization string) {
 // worker is one running worker, on a connection of its own.
 type worker struct {
 	conn *nats.Conn
-	stop func() error // in order
+	wire *embeddedtest.Wire // nil: none
+	stop func() error       // in order
 }
 
 // work starts a worker and returns what stops it in order.
@@ -141,9 +143,14 @@ func (s *system) work() (stop func() error) {
 
 func (s *system) join() *worker {
 	s.t.Helper()
+	return s.joinOver(s.server)
+}
+
+func (s *system) joinOver(provider nats.InProcessConnProvider) *worker {
+	s.t.Helper()
 	client, err := xbl.NewClient(s.client)
 	require.NoError(s.t, err)
-	w := &worker{conn: embeddedtest.Connect(s.t, s.server)}
+	w := &worker{conn: embeddedtest.Connect(s.t, s.server, nats.InProcessServer(provider))}
 	q, err := queue.Open(s.t.Context(), w.conn, queue.Options{Logger: s.cfg.Logger, AckWait: s.cfg.AckWait})
 	require.NoError(s.t, err)
 	var store dispatcher.Store = q
@@ -286,6 +293,8 @@ func (l *pipeListener) dial(ctx context.Context, _, _ string) (net.Conn, error) 
 		return nil, ctx.Err()
 	}
 }
+
+func planWindow(w xblsim.Window) plan.Window { return plan.Window{Max: w.Max, Per: w.Per} }
 
 // pass lets fake time pass. What is due in it happens first.
 func pass(d time.Duration) { <-time.After(d) }

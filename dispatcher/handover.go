@@ -92,6 +92,9 @@ func (l *loop) letGo(h *held) {
 	switch {
 	case h.lost:
 		l.drop(h)
+		if h.job.MaybeDuplicate {
+			l.doubtful.add(messageOf(h.delivery))
+		}
 		if h.again != nil { // the partition has come back meanwhile
 			x, p := h.again, progressOf(h)
 			x.Progress = &p
@@ -124,7 +127,7 @@ func (l *loop) left(now time.Time) {
 			p.forgot = true
 			l.saveKeys(l.plan.Forget(now, n))
 		}
-		if p.forgot && l.saves.in[n] == 0 {
+		if p.forgot && l.saving[n] == 0 {
 			delete(l.leaving, n)
 			delete(l.owned, n)
 			close(p.done)

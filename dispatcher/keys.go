@@ -8,57 +8,31 @@ import (
 	"github.com/invitedhq/invited/queue"
 )
 
-// keySaves keep what is known of keys where the next owner finds it. A change
-// is on its way the moment it happens, a call before its request is written, so
-// that a worker that is killed takes next to nothing with it. Each key has one
-// save on its way at a time; what changes meanwhile is saved after it.
-type keySaves struct {
-	next map[plan.Key]*plan.State // of keys with a save on its way: what to save then; nil: nothing
-	in   map[int]int              // how many of them are in a partition
-}
-
-func newKeySaves() keySaves {
-	return keySaves{next: make(map[plan.Key]*plan.State), in: make(map[int]int)}
-}
-
+// saveKeys has what is new about keys stored where the next owner finds it: a
+// call as its request is written, and again when it is answered. The queue
+// stores the latest of each key, and calls done for those it left out as well.
 func (l *loop) saveKeys(states []plan.State) {
 	for _, s := range states {
 		if _, owned := l.owned[s.Partition]; !owned {
 			continue // the answer to a call of before it was lost: its owner knows better
 		}
-		if _, busy := l.saves.next[s.Key]; busy {
-			l.saves.next[s.Key] = &s
-			continue
-		}
-		l.saves.next[s.Key] = nil
-		l.saves.in[s.Partition]++
-		l.saveKey(s)
-	}
-}
-
-func (l *loop) saveKey(s plan.State) {
-	l.outbox.letters.put(func(ctx context.Context) {
-		l.store.SaveKey(ctx, keyStateOf(s), func(err error) {
-			l.Dispatcher.stored.put(stored{key: s.Key, partition: s.Partition, err: err})
+		l.saving[s.Partition]++
+		l.outbox.letters.put(func(ctx context.Context) {
+			l.store.SaveKey(ctx, keyStateOf(s), func(err error) { l.Dispatcher.stored.put(stored{state: &s, err: err}) })
 		})
-	})
+	}
 }
 
 // keySaved takes note that a save has ended.
 func (l *loop) keySaved(s stored) {
-	if s.err != nil {
-		l.log.Warn("the calls made lately are not stored; another worker may be refused some", "error", s.err)
+	if l.saving[s.state.Partition]--; l.saving[s.state.Partition] == 0 {
+		delete(l.saving, s.state.Partition)
 	}
-	_, owned := l.owned[s.partition]
-	if next := l.saves.next[s.key]; next != nil && owned && s.err == nil {
-		l.saves.next[s.key] = nil
-		l.saveKey(*next)
+	if s.err != nil { // only a stop ends the store's own tries
+		l.log.Warn("the calls made lately are not stored; another worker may be refused some", "error", s.err)
 		return
 	}
-	delete(l.saves.next, s.key)
-	if l.saves.in[s.partition]--; l.saves.in[s.partition] == 0 {
-		delete(l.saves.in, s.partition)
-	}
+	l.plan.Recorded(time.Now(), *s.state)
 }
 
 // remember takes over what earlier owners knew of a partition's keys: without

@@ -17,9 +17,10 @@ type loop struct {
 	held     map[message]*held
 	owned    map[int]struct{} // partitions, those being given away in order among them
 	leaving  map[int]*leaving // partitions
-	settled  settled
-	storing  int // endings and progress on their way
-	saves    keySaves
+	settled  recent           // their endings are stored
+	doubtful recent           // they may have been sent when their partition was lost
+	storing  int              // endings and progress on their way
+	saving   map[int]int      // states of keys on their way, by partition
 	failures failureLog
 	extended time.Time // when the leases of messages were last renewed
 
@@ -54,7 +55,7 @@ func (d *Dispatcher) Run(ctx context.Context) error {
 	l := &loop{
 		Dispatcher: d, plan: plan.New(d.cfg.Plan), held: make(map[message]*held),
 		owned: make(map[int]struct{}), leaving: make(map[int]*leaving),
-		calling: calling, outbox: newOutbox(), saves: newKeySaves(), extended: time.Now(),
+		calling: calling, outbox: newOutbox(), saving: make(map[int]int), extended: time.Now(),
 		failures: failureLog{noSenders: d.cfg.ServerAudience},
 	}
 	left := make(chan struct{})
@@ -94,7 +95,7 @@ func (d *Dispatcher) Run(ctx context.Context) error {
 		if next := l.step(); !next.IsZero() {
 			wake.Reset(time.Until(next))
 		}
-		if stop == nil && l.plan.InFlight() == 0 && l.storing == 0 && len(l.saves.next) == 0 {
+		if stop == nil && l.plan.InFlight() == 0 && l.storing == 0 && len(l.saving) == 0 {
 			return l.leave(ctx, calling.Err() != nil)
 		}
 	}
@@ -140,6 +141,10 @@ func (l *loop) step() time.Time {
 	}
 	for _, j := range step.Ended {
 		h := j.Ref.(*held)
+		if h.lost && len(j.Dead) > 0 {
+			l.letGo(h) // its next owner decides who is dead; two of us might write two letters
+			continue
+		}
 		l.settle(h, queue.Ending{
 			Sent: j.Sent, Dead: j.Dead, Attempts: j.Attempts, MaybeDuplicate: j.MaybeDuplicate, EndedAt: now,
 		})
@@ -169,6 +174,9 @@ func (l *loop) deliver(x *queue.Delivery) {
 			h.delivery = x
 		}
 		return
+	}
+	if l.doubtful.has(m) { // it has come back, and nobody else knows
+		x.MaybeSent = true
 	}
 	h := &held{delivery: x}
 	l.held[m] = h
@@ -206,6 +214,7 @@ func (l *loop) jobOf(x *queue.Delivery, h *held) *plan.Job {
 		Platform:         x.Job.Platform,
 		Recipients:       x.Job.InvitedUsers,
 		ExpiresAt:        x.Job.ExpiresAt,
+		MaybeSent:        x.MaybeSent,
 		MaybeDuplicate:   x.MaybeSent,
 		Ref:              h,
 	}

@@ -21,14 +21,14 @@ func messageOf(x *queue.Delivery) message {
 	return message{x.Stream, x.Sequence, x.PublishedAt.UnixNano()}
 }
 
-// settled remembers the last settledSize messages whose endings are stored.
-type settled struct {
+// recent remembers the last settledSize messages of a kind.
+type recent struct {
 	known map[message]struct{}
 	order []message // a ring
 	next  int
 }
 
-func (s *settled) add(m message) {
+func (s *recent) add(m message) {
 	if s.known == nil {
 		s.known = make(map[message]struct{})
 	}
@@ -42,7 +42,7 @@ func (s *settled) add(m message) {
 	s.known[m] = struct{}{}
 }
 
-func (s *settled) has(m message) bool {
+func (s *recent) has(m message) bool {
 	_, ok := s.known[m]
 	return ok
 }

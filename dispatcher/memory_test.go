@@ -7,7 +7,7 @@ import (
 )
 
 func TestTheLastSettledMessagesAreRemembered(t *testing.T) {
-	var s settled
+	var s recent
 	for i := range uint64(settledSize + 10) {
 		s.add(message{"INVITES", i, 1})
 	}

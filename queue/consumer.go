@@ -69,6 +69,7 @@ func (q *Queue) consume(ctx context.Context, worker Worker) {
 	}
 	around.Go(func() { members.run(keeping) })
 	around.Go(func() { q.keepStreams(keeping) })
+	around.Go(func() { q.sweepAll(keeping, members) })
 	around.Go(func() { campaigns.run(keeping) })
 	for _, p := range partitions {
 		working.Go(func() { p.run(ctx) })
@@ -114,5 +115,20 @@ func (q *Queue) keepStreams(ctx context.Context) {
 			}
 			cancel()
 		}
+	}
+}
+
+// sweepAll sweeps now and then. One worker does it for all: the one that should
+// own the first partition.
+func (q *Queue) sweepAll(ctx context.Context, m *members) {
+	for wait(ctx, sweepEvery); ctx.Err() == nil; wait(ctx, sweepEvery) {
+		if !m.wants(0) {
+			continue
+		}
+		sweeping, cancel := context.WithTimeout(ctx, sweepEvery)
+		if err := q.sweep(sweeping); err != nil && ctx.Err() == nil {
+			q.log.Debug("records of progress could not be swept", "error", err)
+		}
+		cancel()
 	}
 }

@@ -37,7 +37,12 @@ type fixture struct {
 func inFakeTime(t *testing.T, o queue.Options, test func(t *testing.T, f *fixture)) {
 	t.Helper()
 	embeddedtest.HoldClock(t)
-	synctest.Test(t, func(t *testing.T) { test(t, open(t, embeddedtest.Start(t), o)) })
+	synctest.Test(t, func(t *testing.T) {
+		server := embeddedtest.Start(t)
+		// The server's shutdown sleeps with a lock that a late request waits for, which stops fake time.
+		t.Cleanup(func() { time.Sleep(time.Second) })
+		test(t, open(t, server, o))
+	})
 }
 
 func open(t *testing.T, server *embedded.Server, o queue.Options) *fixture {

@@ -4,8 +4,6 @@ import (
 	"context"
 	"fmt"
 	"maps"
-	"net"
-	"slices"
 	"sync"
 	"testing"
 	"time"
@@ -15,6 +13,7 @@ import (
 	"github.com/stretchr/testify/require"
 
 	"github.com/invitedhq/invited/queue"
+	"github.com/invitedhq/invited/queue/embedded/embeddedtest"
 )
 
 // tenant is a worker that writes down what it owns when, in a book it shares
@@ -108,87 +107,6 @@ func (b *book) shares() map[*tenant]int {
 	return shares
 }
 
-// wire can be cut, both ways and without a word, and mended. What was written
-// meanwhile arrives then, as it does out of a socket's buffer.
-type wire struct {
-	server nats.InProcessConnProvider
-	mu     sync.Mutex
-	cut    chan struct{} // closed when mended; nil: whole
-}
-
-func (w *wire) InProcessConn() (net.Conn, error) {
-	w.wait()
-	inner, err := w.server.InProcessConn()
-	if err != nil {
-		return nil, err
-	}
-	c := &wireConn{Conn: inner, wire: w, out: make(chan []byte, 10_000), closed: make(chan struct{})}
-	go c.pump()
-	return c, nil
-}
-
-func (w *wire) wait() {
-	w.mu.Lock()
-	cut := w.cut
-	w.mu.Unlock()
-	if cut != nil {
-		<-cut
-	}
-}
-
-func (w *wire) set(whole bool) {
-	w.mu.Lock()
-	defer w.mu.Unlock()
-	if whole {
-		close(w.cut)
-		w.cut = nil
-	} else {
-		w.cut = make(chan struct{})
-	}
-}
-
-type wireConn struct {
-	net.Conn
-	wire   *wire
-	out    chan []byte
-	once   sync.Once
-	closed chan struct{}
-}
-
-func (c *wireConn) pump() {
-	for {
-		select {
-		case b := <-c.out:
-			c.wire.wait()
-			if _, err := c.Conn.Write(b); err != nil {
-				return
-			}
-		case <-c.closed:
-			return
-		}
-	}
-}
-
-func (c *wireConn) Read(b []byte) (int, error) {
-	n, err := c.Conn.Read(b)
-	c.wire.wait()
-	return n, err
-}
-
-func (c *wireConn) Write(b []byte) (int, error) {
-	select {
-	case c.out <- slices.Clone(b):
-		return len(b), nil
-	case <-c.closed:
-		return 0, net.ErrClosed
-	}
-}
-
-func (c *wireConn) Close() error {
-	c.once.Do(func() { close(c.closed) })
-	return c.Conn.Close()
-}
-
 func TestPartitionsAreSharedAndEachHasOneOwner(t *testing.T) {
 	inFakeTime(t, queue.Options{Partitions: 16}, func(t *testing.T, f *fixture) {
 		b := newBook(t)
@@ -280,17 +198,17 @@ func TestWhatAWorkerThatDiesHadInHandIsTakenOverWithinFiveSeconds(t *testing.T) 
 func TestAWorkerThatIsCutOffLosesItsPartitionsBeforeAnotherHasThem(t *testing.T) {
 	inFakeTime(t, queue.Options{Partitions: 16}, func(t *testing.T, f *fixture) {
 		b := newBook(t)
-		w := &wire{server: f.server}
+		w := &embeddedtest.Wire{Server: f.server}
 		cutOff, other := b.join(f, nats.InProcessServer(w)), b.join(f)
 		time.Sleep(5 * time.Second)
 		require.NotZero(t, b.shares()[cutOff])
-		w.set(false)
+		w.Cut()
 		time.Sleep(2600 * time.Millisecond)
 		assert.False(t, time.Now().Before(cutOff.queue.Lease()), "it knows by itself that it may not send")
 		time.Sleep(2400 * time.Millisecond)
 		assert.Equal(t, 16, b.shares()[other], "and another has it all within five seconds")
 		time.Sleep(5 * time.Second)
-		w.set(true)
+		w.Mend()
 		time.Sleep(10 * time.Second)
 		shares := b.shares()
 		assert.Equal(t, 16, shares[other]+shares[cutOff])
@@ -302,13 +220,13 @@ func TestAWorkerThatIsCutOffLosesItsPartitionsBeforeAnotherHasThem(t *testing.T)
 func TestAShortCutOfEverybodyMovesNothing(t *testing.T) {
 	inFakeTime(t, queue.Options{Partitions: 16}, func(t *testing.T, f *fixture) {
 		b := newBook(t)
-		w := &wire{server: f.server}
+		w := &embeddedtest.Wire{Server: f.server}
 		one, two := b.join(f, nats.InProcessServer(w)), b.join(f, nats.InProcessServer(w))
 		time.Sleep(5 * time.Second)
 		before := b.shares()
-		w.set(false)
+		w.Cut()
 		time.Sleep(20 * time.Second)
-		w.set(true)
+		w.Mend()
 		time.Sleep(15 * time.Second) // to connect again, and to be there for a lease's time
 		assert.True(t, maps.Equal(before, b.shares()), "nobody is taken for dead who was only as silent as all others")
 		f.publish(alice, job("a"))

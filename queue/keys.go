@@ -55,8 +55,8 @@ type windowRecord struct {
 }
 
 // SaveKey stores what is known of a key, in place of what was stored of it
-// before. It is asynchronous as SaveProgress is, and done is called once. One at
-// a time for each key: a save that is tried again would replace a later one.
+// before. It is asynchronous as SaveProgress is; done is called once, when it or
+// a later one of the key is stored.
 func (q *Queue) SaveKey(ctx context.Context, s KeyState, done func(error)) {
 	now := time.Now()
 	data, err := json.Marshal(recordOf(s, now))
@@ -69,7 +69,7 @@ func (q *Queue) SaveKey(ctx context.Context, s KeyState, done func(error)) {
 	// Else the stream would hold every key of a day, and each new owner read them.
 	left := max(s.Until.Sub(now), 0).Truncate(time.Second) + time.Second
 	setHeader(m.Header, jetstream.MsgTTLHeader, min(left, keysKept).String())
-	q.settler.submit(&entry{ctx: ctx, done: done, last: m, obsolete: q.lapsed()})
+	q.records.put(q.streams[KeysStream], s.Until, &entry{ctx: ctx, done: done, last: m, obsolete: q.lapsed()})
 }
 
 func keysOf(partition int) string { return keysPrefix + strconv.Itoa(partition) + "." }
@@ -87,6 +87,7 @@ func (q *Queue) loadKeys(ctx context.Context, partition int, c claim) ([]KeyStat
 		// By the server's clock it was stored this long before the claim.
 		stored := c.seen.Add(-max(c.at.Sub(meta.Timestamp), 0))
 		if s, err := stateOf(m.Subject(), m.Data(), stored); err == nil {
+			q.records.known(q.streams[KeysStream], m.Subject(), meta.Sequence.Stream, time.Now().Add(keysKept))
 			states = append(states, s)
 		} else {
 			q.log.Warn("the stored state of a key can't be read", "error", err)

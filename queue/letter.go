@@ -43,14 +43,18 @@ func letterSubject(d *Delivery, r Reason) string {
 }
 
 // letterID is the same for the same letter, so that one which is stored again
-// after a crash is dropped; and another for another, so that none is.
+// after a crash, or by a worker that was cut off, is dropped; and another for
+// another, so that none is. The order of recipients does not matter: it follows
+// from how the calls went.
 func letterID(d *Delivery, dead Dead) string {
-	sum := fnv.New64a()
+	var sum uint64
 	var b [20]byte
 	for _, x := range dead.Recipients {
-		_, _ = sum.Write(append(strconv.AppendUint(b[:0], uint64(x), 10), ','))
+		h := fnv.New64a()
+		_, _ = h.Write(strconv.AppendUint(b[:0], uint64(x), 10))
+		sum += h.Sum64()
 	}
-	return "dead:" + d.key().String() + ":" + string(dead.Reason) + ":" + strconv.FormatUint(sum.Sum64(), 36)
+	return "dead:" + d.key().String() + ":" + string(dead.Reason) + ":" + strconv.FormatUint(sum, 36)
 }
 
 // fit makes room in a letter that the server would refuse. Open's streams leave

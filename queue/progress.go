@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"sync"
+	"time"
 
 	"github.com/go-json-experiment/json"
 	"github.com/nats-io/nats.go"
@@ -115,6 +116,7 @@ func decodeProgress(d *Delivery, data []byte) (Progress, error) {
 // several calls, and are in the middle of that.
 type progressLog struct {
 	stream jetstream.Stream
+	saves  *records
 
 	mu      sync.Mutex
 	records map[string]*progressState // by subject
@@ -122,13 +124,14 @@ type progressLog struct {
 
 // progressState is what this worker knows of one record.
 type progressState struct {
-	data  []byte // nil: not read
-	saves uint64 // calls of SaveProgress; a later one makes an earlier one obsolete
-	over  bool   // the job ended
+	data     []byte // nil: not read
+	sequence uint64 // of the record that was read
+	ours     bool   // this worker has saved one
+	over     bool   // the job ended
 }
 
-func newProgressLog(stream jetstream.Stream) *progressLog {
-	return &progressLog{stream: stream, records: make(map[string]*progressState)}
+func newProgressLog(stream jetstream.Stream, saves *records) *progressLog {
+	return &progressLog{stream: stream, saves: saves, records: make(map[string]*progressState)}
 }
 
 // load reads all records, when a partition was left by a worker that is gone.
@@ -136,8 +139,11 @@ func newProgressLog(stream jetstream.Stream) *progressLog {
 func (l *progressLog) load(ctx context.Context) error {
 	read := make(map[string]*progressState)
 	err := readAll(ctx, l.stream, jetstream.ConsumerConfig{}, func(m jetstream.Msg) error {
-		read[m.Subject()] = &progressState{data: m.Data()}
-		return nil
+		meta, err := m.Metadata()
+		if err == nil {
+			read[m.Subject()] = &progressState{data: m.Data(), sequence: meta.Sequence.Stream}
+		}
+		return err
 	})
 	if err != nil {
 		return err
@@ -145,7 +151,7 @@ func (l *progressLog) load(ctx context.Context) error {
 	l.mu.Lock()
 	defer l.mu.Unlock()
 	for subject, s := range l.records {
-		if s.saves > 0 || s.over {
+		if s.ours || s.over {
 			read[subject] = s // what we saved is newer
 		}
 	}
@@ -161,49 +167,54 @@ func (l *progressLog) attach(ctx context.Context, d *Delivery) error {
 	}
 	subject := d.key().progressSubject()
 	l.mu.Lock()
-	s := l.records[subject]
-	var data []byte
-	if s != nil {
-		data = s.data
+	var known progressState
+	if s := l.records[subject]; s != nil {
+		known = *s
 	}
 	l.mu.Unlock()
-	if d.Redelivered {
-		var err error
-		if data, err = l.get(ctx, subject); err != nil {
+	if d.Redelivered || d.MaybeSent {
+		data, sequence, err := l.get(ctx, subject)
+		if err != nil {
 			return err
 		}
+		known.data, known.sequence = data, sequence
 	}
-	if data == nil {
+	if known.data == nil {
 		return nil
 	}
-	p, err := decodeProgress(d, data)
+	p, err := decodeProgress(d, known.data)
 	if err != nil {
 		return l.forget(ctx, subject) // it can't be used, and the job will not delete it
 	}
-	l.note(subject, data)
+	l.note(subject, known)
 	d.Progress = &p
 	return nil
 }
 
-func (l *progressLog) note(subject string, data []byte) {
+// note keeps what was read, and that it is what a save replaces.
+func (l *progressLog) note(subject string, read progressState) {
 	l.mu.Lock()
 	defer l.mu.Unlock()
-	if l.records[subject] == nil {
-		l.records[subject] = &progressState{}
+	if s := l.records[subject]; s != nil {
+		s.data, s.sequence = read.data, read.sequence
+	} else {
+		l.records[subject] = &progressState{data: read.data, sequence: read.sequence}
 	}
-	l.records[subject].data = data
+	if read.sequence != 0 {
+		l.saves.known(l.stream, subject, read.sequence, time.Time{})
+	}
 }
 
 // get returns nil where there is no record.
-func (l *progressLog) get(ctx context.Context, subject string) ([]byte, error) {
+func (l *progressLog) get(ctx context.Context, subject string) (data []byte, sequence uint64, err error) {
 	m, err := l.stream.GetLastMsgForSubject(ctx, subject)
 	if errors.Is(err, jetstream.ErrMsgNotFound) {
-		return nil, nil
+		return nil, 0, nil
 	}
 	if err != nil {
-		return nil, err
+		return nil, 0, err
 	}
-	return m.Data, nil
+	return m.Data, m.Sequence, nil
 }
 
 // forget deletes a record.
@@ -214,11 +225,12 @@ func (l *progressLog) forget(ctx context.Context, subject string) error {
 	l.mu.Lock()
 	defer l.mu.Unlock()
 	delete(l.records, subject)
+	l.saves.forget(subject)
 	return nil
 }
 
-// begin registers a save and returns its number.
-func (l *progressLog) begin(subject string, data []byte) uint64 {
+// begin registers a save.
+func (l *progressLog) begin(subject string, data []byte) {
 	l.mu.Lock()
 	defer l.mu.Unlock()
 	s := l.records[subject]
@@ -226,18 +238,15 @@ func (l *progressLog) begin(subject string, data []byte) uint64 {
 		s = &progressState{}
 		l.records[subject] = s
 	}
-	s.saves++
-	s.data = data
-	return s.saves
+	s.ours, s.data = true, data
 }
 
-// obsolete says whether a save need not be tried again: a later one replaces
-// it, or the job has ended.
-func (l *progressLog) obsolete(subject string, save uint64) bool {
+// over says whether the job has ended: then a save need not be tried again.
+func (l *progressLog) over(subject string) bool {
 	l.mu.Lock()
 	defer l.mu.Unlock()
 	s := l.records[subject]
-	return s == nil || s.over || s.saves != save
+	return s == nil || s.over
 }
 
 // end says that the job ends; it reports whether a record has to be deleted.
@@ -263,18 +272,18 @@ func (q *Queue) SaveProgress(ctx context.Context, d *Delivery, p Progress, done 
 		return
 	}
 	subject := d.key().progressSubject()
-	save := q.progress.begin(subject, data)
+	q.progress.begin(subject, data)
 	lapsed := q.lapsed()
-	q.settler.submit(&entry{
+	q.records.put(q.streams[ProgressStream], time.Time{}, &entry{
 		ctx: ctx, done: done,
 		last:     &nats.Msg{Subject: subject, Data: data},
-		obsolete: func() bool { return lapsed() || q.progress.obsolete(subject, save) },
+		obsolete: func() bool { return lapsed() || q.progress.over(subject) },
 	})
 }
 
 // LoadProgress returns the job's stored progress, and whether there is any.
 func (q *Queue) LoadProgress(ctx context.Context, d *Delivery) (Progress, bool, error) {
-	data, err := q.progress.get(ctx, d.key().progressSubject())
+	data, _, err := q.progress.get(ctx, d.key().progressSubject())
 	if err != nil || data == nil {
 		return Progress{}, false, err
 	}

@@ -1,6 +1,7 @@
 package queue_test
 
 import (
+	"fmt"
 	"testing"
 	"time"
 
@@ -200,5 +201,23 @@ func TestAnyProgressIsReadAsItWasSaved(t *testing.T) {
 		require.NoError(t, err)
 		require.True(t, ok)
 		require.Equal(t, want, got)
+	})
+}
+
+func TestARecordOfAJobThatIsGoneIsSwept(t *testing.T) {
+	inFakeTime(t, queue.Options{}, func(t *testing.T, f *fixture) {
+		w := f.consume()
+		f.publish(alice, job("over", 11, 12, 13, 14))
+		over := w.next()
+		f.publish(alice, job("open", 11, 12, 13, 14))
+		open := w.next()
+		f.settle(over, queue.Ending{Sent: 4})
+		f.raw("invites.progress.INVITES."+fmt.Sprint(over.Sequence), "too late")
+		f.save(open, someProgress())
+		for range 25 * 6 {
+			time.Sleep(10 * time.Second)
+			require.NoError(t, open.Extend())
+		}
+		require.Equal(t, 1, f.count("INVITE_PROGRESS"), "that of a job that is still there stays")
 	})
 }

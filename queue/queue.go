@@ -65,6 +65,7 @@ type Queue struct {
 	wanted     []jetstream.StreamConfig
 
 	settler  *settler
+	records  *records
 	progress *progressLog
 	endings  *endings
 	members  atomic.Pointer[members] // of the Consume going on; nil: none
@@ -104,14 +105,15 @@ func Open(ctx context.Context, nc *nats.Conn, o Options) (*Queue, error) {
 	o.Partitions = partitions
 	q := &Queue{
 		nc: nc, js: js, opts: o, log: o.Logger, wanted: streams(o, nc.MaxPayload()), partitions: partitions, streams: found,
-		progress: newProgressLog(found[ProgressStream]),
 		counts: map[Lane]*subjectCounts{
 			Interactive: {stream: JobsStream, subjects: partPrefix + ">"},
 			Bulk:        {stream: CampaignsStream, subjects: campaignsPrefix + ">"},
 		},
 	}
-	q.endings = &endings{settled: newSettledLog(found[ResultsStream]), progress: q.progress}
 	q.settler = newSettler(q)
+	q.records = newRecords(q.settler)
+	q.progress = newProgressLog(found[ProgressStream], q.records)
+	q.endings = &endings{settled: newSettledLog(found[ResultsStream]), progress: q.progress}
 	return q, nil
 }
 

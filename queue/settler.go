@@ -41,6 +41,7 @@ type entry struct {
 	forget   func(context.Context) error // nil: nothing to forget
 	ack      func() error                // nil: nothing to acknowledge
 	obsolete func() bool                 // nil: never
+	fence    *fence                      // of last; nil: it replaces whatever is there
 
 	firstAcks []jetstream.PubAckFuture
 	lastAck   jetstream.PubAckFuture
@@ -103,24 +104,24 @@ func (s *settler) submit(x *entry) {
 		x.firstAcks = append(x.firstAcks, s.send(x, m))
 	}
 	if len(x.first) == 0 {
-		x.lastAck = s.send(x, x.last)
+		x.lastAck = s.send(x, x.last, x.fence.expect()...)
 	}
 	s.letters <- x // there is room: the slots are as many
 }
 
-func (s *settler) send(x *entry, m *nats.Msg) jetstream.PubAckFuture {
+func (s *settler) send(x *entry, m *nats.Msg, opts ...jetstream.PublishOpt) jetstream.PubAckFuture {
 	if x.err != nil {
 		return nil
 	}
 	var ack jetstream.PubAckFuture
-	ack, x.err = s.publishOnce(m)
+	ack, x.err = s.publishOnce(m, opts...)
 	return ack
 }
 
 // publishOnce keeps the library from publishing again by itself: a message that
 // is published late would replace a later one on its subject.
-func (s *settler) publishOnce(m *nats.Msg) (jetstream.PubAckFuture, error) {
-	return s.js.PublishMsgAsync(m, jetstream.WithRetryAttempts(0))
+func (s *settler) publishOnce(m *nats.Msg, opts ...jetstream.PublishOpt) (jetstream.PubAckFuture, error) {
+	return s.js.PublishMsgAsync(m, append(opts, jetstream.WithRetryAttempts(0))...)
 }
 
 func (s *settler) storeLetters() {
@@ -138,7 +139,7 @@ func (s *settler) storeLetters() {
 
 func (s *settler) storeResults() {
 	for x := range s.results {
-		x.wait(x.lastAck)
+		x.fence.stored(x.wait(x.lastAck))
 		switch {
 		case x.err != nil:
 			go s.retry(x)
@@ -163,22 +164,24 @@ func (s *settler) forgetProgress() {
 	}
 }
 
-// wait waits for one acknowledgement, unless something failed before.
-func (x *entry) wait(ack jetstream.PubAckFuture) {
+// wait waits for one acknowledgement, unless something failed before. It
+// returns the sequence that was stored, or 0.
+func (x *entry) wait(ack jetstream.PubAckFuture) (sequence uint64) {
 	if x.err == nil {
-		x.err = stored(x.ctx, ack)
+		sequence, x.err = stored(x.ctx, ack)
 	}
+	return sequence
 }
 
 // stored waits for an acknowledgement. The library ends each wait after apiTimeout.
-func stored(ctx context.Context, ack jetstream.PubAckFuture) error {
+func stored(ctx context.Context, ack jetstream.PubAckFuture) (sequence uint64, err error) {
 	select {
-	case <-ack.Ok():
-		return nil
+	case a := <-ack.Ok():
+		return a.Sequence, nil
 	case err := <-ack.Err():
-		return err
+		return 0, err
 	case <-ctx.Done():
-		return context.Cause(ctx)
+		return 0, context.Cause(ctx)
 	}
 }
 
@@ -245,17 +248,31 @@ func (s *settler) rest(x *entry) error {
 // again publishes and waits. No later entry can be published between the look
 // at whether this one is obsolete and its publishing.
 func (s *settler) again(ctx context.Context, x *entry, m *nats.Msg) error {
+	fenced := m == x.last && x.fence != nil
+	if fenced {
+		if err := x.fence.reread(ctx); err != nil {
+			return err
+		}
+	}
 	s.publish.Lock()
 	if x.obsolete != nil && x.obsolete() {
 		s.publish.Unlock()
 		return nil
 	}
-	ack, err := s.publishOnce(m)
+	var opts []jetstream.PublishOpt
+	if fenced {
+		opts = x.fence.expect()
+	}
+	ack, err := s.publishOnce(m, opts...)
 	s.publish.Unlock()
 	if err != nil {
 		return err
 	}
-	return stored(ctx, ack)
+	sequence, err := stored(ctx, ack)
+	if fenced {
+		x.fence.stored(sequence)
+	}
+	return err
 }
 
 // warn says now and then that storing fails: an outage fails thousands at once.
@@ -265,5 +282,6 @@ func (s *settler) warn(x *entry) {
 	if x.ctx.Err() != nil || now-last < int64(warnEvery) || !s.warned.CompareAndSwap(last, now) {
 		return
 	}
-	s.log.Warn("how a job ended can't be stored now; it is tried again", "error", x.err) // not its subject, which may name a player
+	// Not its subject, which may name a player.
+	s.log.Warn("how a job ended, or what is known of a key, can't be stored now; it is tried again", "error", x.err)
 }

@@ -178,6 +178,7 @@ func (p *Planner) ambiguous(now time.Time, k *key, c *Call, err *xbl.Error) {
 	}
 	for _, j := range c.Jobs() {
 		j.MaybeDuplicate = true
+		p.progressed(j) // whoever has the job next must know
 	}
 	p.transient(now, k, c, err)
 }

@@ -24,6 +24,7 @@ type Job struct {
 	Platform         string
 	Recipients       []queue.XUID // no repeats
 	ExpiresAt        time.Time    // zero: never
+	MaybeSent        bool         // an owner that is gone may have sent it
 	Ref              any          // the dispatcher's own handle on the job
 
 	Ended          []bool // which Recipients ended; those beyond its end are open

@@ -20,6 +20,9 @@ type key struct {
 	lastInteractive time.Time // when an interactive job was last added; zero: never
 
 	log       callLog
+	composed  uint64    // calls made
+	recorded  uint64    // of them, those that the next owner will know of
+	suspected bool      // a call that a gone owner may not have recorded is counted
 	atOnce    int       // calls at once: the configured limit, or fewer while the service wants fewer
 	sentSince int       // calls sent since atOnce was last changed
 	blocked   time.Time // end of the Retry-After it was given
@@ -97,13 +100,16 @@ type hold uint8
 
 const (
 	nothing  hold = iota // it may send now
-	inFlight             // it waits for the answer to a call of its own
+	inFlight             // it waits for the answer to a call of its own, or for its record
 	outage               // it waits for the answer to its title's probe
 	until                // it waits for a time
 )
 
 // hold says what keeps the key from sending and, for until, when that ends.
 func (k *key) hold(now time.Time) (hold, time.Time) {
+	if len(k.log.windows) > 0 && k.recorded < k.composed {
+		return inFlight, time.Time{} // a crash now must not make more than one call that nobody knows of
+	}
 	if k.log.inFlight >= k.atOnce || k.probing && k.log.inFlight > 0 {
 		return inFlight, time.Time{}
 	}

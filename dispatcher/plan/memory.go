@@ -14,6 +14,7 @@ type State struct {
 	Blocked   time.Time   // end of its Retry-After; zero: none
 	Windows   []Window    // in force, learnt ones among them
 	Until     time.Time   // when nothing of it matters any more
+	Made      uint64      // calls made so far, for Recorded
 }
 
 // note marks a key as changed. Without windows and without a block nothing of
@@ -40,7 +41,7 @@ func (p *Planner) Changed(now time.Time) []State {
 func (k *key) state(now time.Time) State {
 	s := State{
 		Key: k.id, Partition: k.partition, Calls: slices.Clone(k.log.ends), Open: k.log.inFlight,
-		Windows: slices.Clone(k.log.windows), Until: k.idleAt(),
+		Windows: slices.Clone(k.log.windows), Until: k.idleAt(), Made: k.composed,
 	}
 	if k.log.inFlight > 0 {
 		s.Until = later(s.Until, now.Add(k.log.longest()))
@@ -56,6 +57,27 @@ func later(a, b time.Time) time.Time {
 		return a
 	}
 	return b
+}
+
+// Recorded says that what Changed told is stored. A key with a quota makes its
+// next call only when its last one is.
+func (p *Planner) Recorded(now time.Time, s State) {
+	k := p.keys[s.Key]
+	if k == nil || s.Made <= k.recorded || s.Made > k.composed {
+		return // it is another key by that name
+	}
+	k.recorded = s.Made
+	p.refresh(now, k)
+}
+
+// suspect counts a call that a gone owner may have made for a job it had in
+// hand: it records each before the next, so there is at most one that it had no time to record.
+func (k *key) suspect(now time.Time) {
+	if k.suspected || len(k.log.windows) == 0 {
+		return
+	}
+	k.suspected = true
+	k.log.ends = append(k.log.ends, now)
 }
 
 // Remember takes over what another worker, or this one before a restart, knew

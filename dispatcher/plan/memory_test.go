@@ -12,12 +12,6 @@ import (
 
 // restart replaces the planner by a new one that is told what was stored.
 func (w *world) restart(cfg Config) {
-	if w.stored == nil {
-		w.stored = make(map[Key]State)
-	}
-	for _, s := range w.planner.Changed(w.now) {
-		w.stored[s.Key] = s
-	}
 	w.planner = newWorld(w.t, cfg, &service{}).planner
 	for _, s := range w.stored {
 		w.planner.Remember(w.now, s)
@@ -65,18 +59,47 @@ func TestLearntWindowsSurviveARestart(t *testing.T) {
 
 func TestOnlyWhatChangedIsTold(t *testing.T) {
 	w := newWorld(t, Config{Limits: Limits{Windows: published}}, &service{offset: -1, windows: published})
-	w.add(interactive("ada", 1))
-	w.run(time.Second)
+	w.planner.Add(w.now, interactive("ada", 1))
+	require.Len(t, w.planner.Next(w.now).Calls, 1)
 	require.Len(t, w.planner.Changed(w.now), 1)
 	assert.Empty(t, w.planner.Changed(w.now), "once")
-	w.add(interactive("ada", 1))
-	w.run(time.Hour)
-	w.requireForgotten()
-	assert.Empty(t, w.planner.Changed(w.now), "nor is a key that was forgotten: the next one of its name would be overwritten")
+	w.planner.Add(w.now, interactive("ada", 1))
+	w.planner.Forget(w.now, 0)
 	unlimited := newWorld(t, Config{}, &service{offset: -1})
 	unlimited.add(interactive("ada", 1))
 	unlimited.run(time.Second)
-	assert.Empty(t, unlimited.planner.Changed(unlimited.now), "without windows there is nothing to remember")
+	assert.Empty(t, unlimited.stored, "without windows there is nothing to remember")
+}
+
+func TestAKeysNextCallWaitsUntilItsLastIsRecorded(t *testing.T) {
+	w := newWorld(t, Config{Limits: Limits{Windows: published}}, &service{offset: -1, windows: published})
+	w.planner.Add(w.now, interactive("ada", 16))
+	w.planner.Add(w.now, interactive("ada", 16))
+	w.planner.Add(w.now, interactive("bob", 16))
+	assert.Len(t, w.planner.Next(w.now).Calls, 2, "one for each key: a crash now leaves no more than that unknown")
+	told := w.planner.Changed(w.now)
+	require.Len(t, told, 2)
+	assert.Empty(t, w.planner.Next(w.now).Calls)
+	for _, s := range told {
+		w.planner.Recorded(w.now, s)
+	}
+	assert.Len(t, w.planner.Next(w.now).Calls, 1)
+}
+
+func TestAGoneOwnersLastCallCountsThoughItIsNotRecorded(t *testing.T) {
+	one := []Window{{2, time.Minute}}
+	w := newWorld(t, Config{Limits: Limits{Windows: one}}, &service{offset: -1, windows: one})
+	calls := 0
+	w.onCall = func(*Call) { calls++ }
+	for range 3 {
+		j := interactive("ada", 16)
+		j.MaybeSent = true
+		w.add(j)
+	}
+	w.run(59 * time.Second)
+	assert.Equal(t, 1, calls, "one may have been made of the two")
+	w.run(2 * time.Minute)
+	assert.Equal(t, 3, calls)
 }
 
 func TestACallFromAClockThatIsAheadCountsFromNow(t *testing.T) {
@@ -87,4 +110,52 @@ func TestACallFromAClockThatIsAheadCountsFromNow(t *testing.T) {
 	w.add(j)
 	w.run(2 * time.Minute)
 	assert.Equal(t, 1, w.ended[j], "not in an hour and a minute")
+}
+
+func TestAKeyThatIsGivenAwayAndComesBackIsANewOne(t *testing.T) {
+	s := &service{offset: -1}
+	w := newWorld(t, Config{MaxInFlight: 1}, s)
+	other, waiting := interactive("bob", 16), interactive("ada", 16)
+	w.add(other, waiting) // ada is in line behind bob's call
+	require.True(t, w.planner.Drop(w.now, waiting))
+	w.planner.Forget(w.now, 0)
+	back := interactive("ada", 16)
+	w.add(back)
+	w.run(time.Minute)
+	w.requireEndedOnce(other, back)
+	assert.Zero(t, w.ended[waiting])
+	w.requireForgotten()
+}
+
+func TestAPartitionsKeysAreForgottenAndTold(t *testing.T) {
+	w := newWorld(t, Config{Limits: Limits{Windows: published}}, &service{offset: -1, windows: published})
+	here, there := interactive("ada", 1), interactive("bob", 1)
+	there.Partition = 1
+	w.add(here, there)
+	states := w.planner.Forget(w.now, 1)
+	assert.Empty(t, states, "not while a call is in flight")
+	w.run(time.Second)
+	states = w.planner.Forget(w.now, 1)
+	require.Len(t, states, 1)
+	assert.Equal(t, Key{"bob", 730}, states[0].Key)
+	assert.Len(t, states[0].Calls, 1)
+	assert.Len(t, w.planner.keys, 1, "the other partition's stay")
+}
+
+func TestACallInFlightCountsForTheNextOwner(t *testing.T) {
+	one := []Window{{1, time.Minute}}
+	cfg := Config{Limits: Limits{Windows: one}}
+	w := newWorld(t, cfg, &service{offset: -1, windows: one})
+	w.add(interactive("ada", 1))
+	state := w.stored[Key{"ada", 730}]
+	assert.Equal(t, 1, state.Open, "it is told of before its answer")
+	next := newWorld(t, cfg, &service{offset: -1, windows: one})
+	next.planner.Remember(next.now, state)
+	calls := 0
+	next.onCall = func(*Call) { calls++ }
+	next.add(interactive("ada", 1))
+	next.run(59 * time.Second)
+	assert.Zero(t, calls, "as one that was answered when the key changed hands")
+	next.run(2 * time.Second)
+	assert.Equal(t, 1, calls)
 }

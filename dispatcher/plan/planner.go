@@ -82,6 +82,9 @@ func (p *Planner) Add(now time.Time, j *Job) {
 	if j.Lane == queue.Interactive {
 		k.lastInteractive = now
 	}
+	if j.MaybeSent {
+		k.suspect(now)
+	}
 	if !j.ExpiresAt.IsZero() {
 		p.setExpiry(now, j)
 	}
@@ -154,12 +157,16 @@ func (p *Planner) key(id Key, partition int) *key {
 	return k
 }
 
-// forget drops an idle key, and its title with the last of its keys.
+// forget drops an idle key, and its title with the last of its keys. The key may
+// still be in the list of those that may send, and come up there when another
+// one has its name: so it only takes away itself.
 func (p *Planner) forget(k *key) {
 	p.alarms.clear(&k.alarm)
 	delete(p.changed, k) // else it could be told after what its successor under the same name has to tell
-	delete(p.keys, k.id)
-	if delete(k.title.keys, k); len(k.title.keys) == 0 {
+	if p.keys[k.id] == k {
+		delete(p.keys, k.id)
+	}
+	if delete(k.title.keys, k); len(k.title.keys) == 0 && p.titles[k.title.id] == k.title {
 		delete(p.titles, k.title.id)
 	}
 }
@@ -266,6 +273,7 @@ func (p *Planner) compose(now time.Time, k *key) *Call {
 		j.inCall++
 	}
 	k.log.start()
+	k.composed++
 	p.note(k)
 	p.inFlight++
 	return c

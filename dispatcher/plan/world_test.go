@@ -24,7 +24,7 @@ type world struct {
 	todo    todo
 	wake    time.Time
 
-	stored map[Key]State // see restart
+	stored map[Key]State // what the planner told of keys
 	ended  map[*Job]int
 	onCall func(*Call)
 }
@@ -44,7 +44,7 @@ func newWorld(t *testing.T, cfg Config, s *service) *world {
 		cfg.Retry = func() backoff.BackOff { return &backoff.ConstantBackOff{Interval: time.Second} }
 	}
 	cfg.Probe = func() backoff.BackOff { return &backoff.ConstantBackOff{Interval: 2 * time.Second} }
-	w := &world{t: t, now: time.Unix(1_700_000_000, 0), planner: New(cfg), service: s, ended: make(map[*Job]int)}
+	w := &world{t: t, now: time.Unix(1_700_000_000, 0), planner: New(cfg), service: s, ended: make(map[*Job]int), stored: make(map[Key]State)}
 	w.planner.Lease(w.now.AddDate(1, 0, 0))
 	s.begin(w.now)
 	return w
@@ -69,7 +69,12 @@ func (w *world) step() {
 	for _, j := range step.Ended {
 		w.ended[j]++
 	}
-	if len(step.Ended) > 0 {
+	changed := w.planner.Changed(w.now)
+	for _, s := range changed {
+		w.stored[s.Key] = s
+		w.planner.Recorded(w.now, s)
+	}
+	if len(step.Ended) > 0 || len(changed) > 0 {
 		w.at(w.now, func() {}) // they are stored: a step may make calls in their places
 	}
 	for _, c := range step.Calls {
