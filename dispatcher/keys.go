@@ -48,8 +48,8 @@ func keyStateOf(s plan.State) queue.KeyState {
 		Partition: s.Partition, TitleID: s.Key.TitleID, Sender: s.Key.Sender,
 		Calls: s.Calls, Open: s.Open, BlockedUntil: s.Blocked, Until: s.Until,
 	}
-	for _, w := range s.Windows {
-		k.Windows = append(k.Windows, queue.QuotaWindow(w))
+	for _, w := range s.Learnt {
+		k.Learnt = append(k.Learnt, queue.LearntWindow{Max: w.Max, Per: w.Per, Most: w.Most})
 	}
 	return k
 }
@@ -59,8 +59,8 @@ func stateOf(k queue.KeyState) plan.State {
 		Key: plan.Key{Sender: k.Sender, TitleID: k.TitleID}, Partition: k.Partition,
 		Calls: k.Calls, Open: k.Open, Blocked: k.BlockedUntil,
 	}
-	for _, w := range k.Windows {
-		s.Windows = append(s.Windows, plan.Window(w))
+	for _, w := range k.Learnt {
+		s.Learnt = append(s.Learnt, plan.Learnt{Window: plan.Window{Max: w.Max, Per: w.Per}, Most: w.Most})
 	}
 	return s
 }

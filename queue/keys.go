@@ -24,16 +24,18 @@ type KeyState struct {
 	Open int
 	// BlockedUntil is the end of a Retry-After; zero: none.
 	BlockedUntil time.Time
-	// Windows are those in force, learnt ones among them.
-	Windows []QuotaWindow
+	// Learnt are windows that refusals told of.
+	Learnt []LearntWindow
 	// Until is when nothing of it matters any more.
 	Until time.Time
 }
 
-// QuotaWindow allows Max calls in any time of length Per.
-type QuotaWindow struct {
-	Max int
-	Per time.Duration
+// LearntWindow lets Max calls of the key through in any time of length Per. Most
+// is what the service, or the configuration, allows; 0: not known.
+type LearntWindow struct {
+	Max  int
+	Per  time.Duration
+	Most int
 }
 
 // keysKept is as long as the longest window that can be configured.
@@ -46,12 +48,13 @@ type keyRecord struct {
 	Ago        []int64        `json:"ago,omitempty"`
 	Open       int            `json:"open,omitempty"`
 	BlockedFor int64          `json:"blockedFor,omitempty"`
-	Windows    []windowRecord `json:"windows,omitempty"`
+	Learnt     []windowRecord `json:"learnt,omitempty"`
 }
 
 type windowRecord struct {
-	Max int   `json:"max"`
-	Per int64 `json:"perMs"`
+	Max  int   `json:"max"`
+	Per  int64 `json:"perMs"`
+	Most int   `json:"most,omitempty"`
 }
 
 // SaveKey stores what is known of a key, in place of what was stored of it
@@ -108,8 +111,8 @@ func recordOf(s KeyState, now time.Time) keyRecord {
 	if left := s.BlockedUntil.Sub(now); !s.BlockedUntil.IsZero() && left > 0 {
 		r.BlockedFor = left.Milliseconds() + 1
 	}
-	for _, w := range s.Windows {
-		r.Windows = append(r.Windows, windowRecord{w.Max, w.Per.Milliseconds()})
+	for _, w := range s.Learnt {
+		r.Learnt = append(r.Learnt, windowRecord{w.Max, w.Per.Milliseconds(), w.Most})
 	}
 	return r
 }
@@ -136,9 +139,9 @@ func stateOf(subject string, data []byte, stored time.Time) (KeyState, error) {
 	if r.BlockedFor > 0 {
 		s.BlockedUntil = stored.Add(time.Duration(r.BlockedFor) * time.Millisecond)
 	}
-	for _, w := range r.Windows {
+	for _, w := range r.Learnt {
 		if w.Max > 0 && w.Per > 0 {
-			s.Windows = append(s.Windows, QuotaWindow{w.Max, time.Duration(w.Per) * time.Millisecond})
+			s.Learnt = append(s.Learnt, LearntWindow{w.Max, time.Duration(w.Per) * time.Millisecond, w.Most})
 		}
 	}
 	return s, nil

@@ -55,7 +55,7 @@ func TestWhatIsKnownOfAKeyIsThereForTheNextOwner(t *testing.T) {
 			BlockedUntil: now.Add(time.Minute), Until: now.Add(5 * time.Minute),
 		}
 		learnt := queue.KeyState{
-			Partition: 1, TitleID: 730, Sender: "bob", Windows: []queue.QuotaWindow{{Max: 7, Per: 15 * time.Second}}, Until: now.Add(time.Hour),
+			Partition: 1, TitleID: 730, Sender: "bob", Learnt: []queue.LearntWindow{{Max: 5, Per: 15 * time.Second, Most: 7}}, Until: now.Add(time.Hour),
 		}
 		f.saveKey(queue.KeyState{Partition: 3, TitleID: 730, Sender: "ada"})
 		f.saveKey(learnt)
@@ -64,7 +64,7 @@ func TestWhatIsKnownOfAKeyIsThereForTheNextOwner(t *testing.T) {
 
 		got := f.told()
 		require.Len(t, got, 2)
-		assert.Equal(t, learnt.Windows, got["bob"].Windows)
+		assert.Equal(t, learnt.Learnt, got["bob"].Learnt)
 		assert.Equal(t, 1, got["bob"].Partition)
 		assert.Equal(t, 2, got["ada"].Open)
 		require.Len(t, got["ada"].Calls, 2)

@@ -79,6 +79,7 @@ func (k *key) answered(c *Call, err *xbl.Error) {
 func (p *Planner) sent(now time.Time, k *key, c *Call) {
 	c.attempted()
 	k.regain()
+	k.raise(now)
 	if k.hopeless.share == (share{c.ConnectionString, c.Platform}) {
 		k.hopelessAt = time.Time{}
 	}
@@ -97,7 +98,8 @@ func (p *Planner) sent(now time.Time, k *key, c *Call) {
 // throttled: not the job's fault, so no attempt is spent.
 func (p *Planner) throttled(now time.Time, k *key, c *Call, err *xbl.Error) time.Duration {
 	k.probing = true
-	k.learn(err.Throttle)
+	k.learn(now, c, err)
+	k.title.told(k)
 	p.back(now, c)
 	blocked := k.block(now, now.Add(err.RetryAfter))
 	if blocked > 0 {

@@ -20,6 +20,7 @@ type key struct {
 	lastInteractive time.Time // when an interactive job was last added; zero: never
 
 	log       callLog
+	learnt    []learnt  // windows that refusals told of, beside the configured ones; nil: none
 	composed  uint64    // calls made
 	recorded  uint64    // of them, those that the next owner will know of
 	suspected bool      // a call that a gone owner may not have recorded is counted
@@ -155,11 +156,18 @@ func (k *key) idleAt() time.Time {
 	if k.blocked.After(at) {
 		at = k.blocked
 	}
+	if learnt := k.lastLearnt(); !learnt.IsZero() {
+		at = later(at, learnt.Add(learntFor))
+	}
 	if !k.hopelessAt.IsZero() && k.hopelessAt.Add(hopelessFor).After(at) {
 		at = k.hopelessAt.Add(hopelessFor)
 	}
 	return at
 }
+
+// learntFor is how long an idle key remembers what was cut for it alone. What
+// the service stated is its title's to remember.
+const learntFor = time.Hour
 
 // hopelessFor is how long a request that was refused as a whole is taken to be
 // refused still, so that less is spent on finding it out again.

@@ -12,9 +12,15 @@ type State struct {
 	Calls     []time.Time // when those that still occupy a window were answered, oldest first
 	Open      int         // calls without an answer yet
 	Blocked   time.Time   // end of its Retry-After; zero: none
-	Windows   []Window    // in force, learnt ones among them
+	Learnt    []Learnt    // windows that refusals told of
 	Until     time.Time   // when nothing of it matters any more
 	Made      uint64      // calls made so far, for Recorded
+}
+
+// Learnt is a window that refusals told of.
+type Learnt struct {
+	Window     // what gets through for the key now
+	Most   int // what the service, or the configuration, allows; 0: not known
 }
 
 // note marks a key as changed. Without windows and without a block nothing of
@@ -40,8 +46,11 @@ func (p *Planner) Changed(now time.Time) []State {
 
 func (k *key) state(now time.Time) State {
 	s := State{
-		Key: k.id, Partition: k.partition, Calls: slices.Clone(k.log.ends), Open: k.log.inFlight,
-		Windows: slices.Clone(k.log.windows), Until: k.idleAt(), Made: k.composed,
+		Key: k.id, Partition: k.partition, Calls: slices.Clone(k.log.ends[k.log.firstAfter(now.Add(-k.log.longest())):]), Open: k.log.inFlight,
+		Until: k.idleAt(), Made: k.composed,
+	}
+	for _, w := range k.learnt {
+		s.Learnt = append(s.Learnt, Learnt{w.Window, w.Most})
 	}
 	if k.log.inFlight > 0 {
 		s.Until = later(s.Until, now.Add(k.log.longest()))
@@ -81,11 +90,19 @@ func (k *key) suspect(now time.Time) {
 }
 
 // Remember takes over what another worker, or this one before a restart, knew
-// of a key. Stricter windows than the configured ones are kept.
+// of a key. What is configured stays an upper bound.
 func (p *Planner) Remember(now time.Time, s State) {
 	k := p.key(s.Key, s.Partition)
-	for _, w := range s.Windows {
-		k.log.adopt(w)
+	for _, w := range s.Learnt {
+		known := k.windowOf(w.Per)
+		if known == nil {
+			known = k.addLearnt(w.Window)
+		}
+		known.Max, known.Most, known.cutAt = w.Max, w.Most, now
+	}
+	if len(s.Learnt) > 0 {
+		k.enforce()
+		k.title.told(k)
 	}
 	calls := slices.Clone(s.Calls)
 	for range s.Open { // it may be answered at any time from now on back

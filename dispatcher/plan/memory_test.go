@@ -46,17 +46,6 @@ func TestARestartForgetsNeitherCallsNorBlocks(t *testing.T) {
 	assert.Equal(t, 1, calls)
 }
 
-func TestLearntWindowsSurviveARestart(t *testing.T) {
-	s := &service{offset: -1, windows: published}
-	s.says = func(w Window) xbl.Throttle { return xbl.Throttle{MaxRequests: w.Max, Period: w.Per} }
-	w := newWorld(t, Config{}, s)
-	w.add(jobs(100, func() *Job { return bulk("cup", "finals", 16) })...)
-	w.run(time.Minute)
-	require.Positive(t, s.refused)
-	w.restart(Config{})
-	assert.Equal(t, []Window{{7, 15 * time.Second}}, w.planner.keys[Key{"cup", 730}].log.windows)
-}
-
 func TestOnlyWhatChangedIsTold(t *testing.T) {
 	w := newWorld(t, Config{Limits: Limits{Windows: published}}, &service{offset: -1, windows: published})
 	w.planner.Add(w.now, interactive("ada", 1))

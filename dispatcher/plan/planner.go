@@ -152,7 +152,8 @@ func (p *Planner) key(id Key, partition int) *key {
 		p.titles[id.TitleID] = t
 	}
 	limits := p.cfg.limits(id.TitleID)
-	k := &key{id: id, partition: partition, title: t, limits: limits, log: callLog{windows: limits.Windows}, atOnce: limits.MaxInFlight}
+	k := &key{id: id, partition: partition, title: t, limits: limits, log: callLog{windows: limits.Windows, unknown: len(limits.Windows) == 0}, atOnce: limits.MaxInFlight}
+	t.tell(k)
 	p.keys[id], t.keys[k] = k, struct{}{}
 	return k
 }
@@ -166,7 +167,8 @@ func (p *Planner) forget(k *key) {
 	if p.keys[k.id] == k {
 		delete(p.keys, k.id)
 	}
-	if delete(k.title.keys, k); len(k.title.keys) == 0 && p.titles[k.title.id] == k.title {
+	delete(k.title.keys, k)
+	if len(k.title.keys) == 0 && p.titles[k.title.id] == k.title && (len(k.title.stated) == 0 || len(p.titles) > maxTitles) {
 		delete(p.titles, k.title.id)
 	}
 }

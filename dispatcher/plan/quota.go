@@ -13,6 +13,7 @@ import (
 // b + r·t calls through in a time t.
 type callLog struct {
 	windows  []Window
+	unknown  bool // no windows are configured: calls are kept to find them out
 	inFlight int
 	ends     []time.Time // answered calls that still occupy a window, oldest first
 }
@@ -79,7 +80,7 @@ func (l *callLog) start() { l.inFlight++ }
 func (l *callLog) answered(now time.Time, reached bool) {
 	l.inFlight--
 	l.prune(now)
-	if reached && len(l.windows) > 0 {
+	if reached && (len(l.windows) > 0 || l.unknown) {
 		l.ends = append(l.ends, now)
 	}
 }
@@ -93,10 +94,20 @@ func (l *callLog) emptyAt() time.Time {
 }
 
 func (l *callLog) prune(now time.Time) {
-	if n := l.firstAfter(now.Add(-l.longest())); n > 0 {
+	n := l.firstAfter(now.Add(-l.longest()))
+	if l.unknown {
+		n = min(n, max(l.firstAfter(now.Add(-unknownFor)), len(l.ends)-maxEnds))
+	}
+	if n > len(l.ends)/4 { // now and then: it moves all others
 		l.ends = slices.Delete(l.ends, 0, n)
 	}
 }
+
+// How far back calls are kept beyond their windows where the windows are not known.
+const (
+	unknownFor = 10 * time.Minute
+	maxEnds    = 1024
+)
 
 func (l *callLog) longest() time.Duration {
 	var d time.Duration

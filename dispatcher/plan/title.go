@@ -1,6 +1,7 @@
 package plan
 
 import (
+	"slices"
 	"time"
 
 	"github.com/cenkalti/backoff/v4"
@@ -15,6 +16,8 @@ type title struct {
 	id   uint32
 	keys map[*key]struct{}
 
+	stated []Window // by the service: the same for every key, where none are configured
+
 	through time.Time // when a call last got an answer that was no transient failure
 	failing int       // transient failures since then
 
@@ -24,6 +27,36 @@ type title struct {
 	prober   *key // the key of the last probe
 	pause    backoff.BackOff
 }
+
+// told takes note of what the service stated to one of the title's keys. It is
+// the same for all: a new key need not find it out again.
+func (t *title) told(k *key) {
+	for _, w := range k.learnt {
+		if w.Most == 0 || len(k.limits.Windows) > 0 {
+			continue
+		}
+		i := slices.IndexFunc(t.stated, func(s Window) bool { return s.Per == w.Per })
+		if i < 0 && len(t.stated) < maxLearnt {
+			t.stated = append(t.stated, Window{Max: w.Most, Per: w.Per})
+		} else if i >= 0 {
+			t.stated[i].Max = w.Most
+		}
+	}
+}
+
+// tell gives a new key what its title was told.
+func (t *title) tell(k *key) {
+	if len(k.limits.Windows) > 0 || len(t.stated) == 0 {
+		return
+	}
+	for _, w := range t.stated {
+		k.addLearnt(w).Most = w.Max
+	}
+	k.enforce()
+}
+
+// maxTitles is how many titles without keys are kept for what they were told.
+const maxTitles = 4096
 
 // outageAfter transient failures in a row, with no other answer in between,
 // are an outage of the title.

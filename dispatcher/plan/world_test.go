@@ -238,7 +238,7 @@ func (s *service) answer(at time.Time, k *serviceKey, c *Call) *xbl.Error {
 	s.calls++
 	if wait, hit := s.count(at, k); wait > 0 {
 		s.refused++
-		err := &xbl.Error{Kind: xbl.Throttled, Status: 429, Written: true, RetryAfter: wait.Truncate(time.Second) + time.Second}
+		err := &xbl.Error{Kind: xbl.Throttled, Status: 429, Written: true, RetryAfter: (wait + time.Second - 1).Truncate(time.Second)}
 		if s.says != nil {
 			err.Throttle = s.says(hit)
 		}
