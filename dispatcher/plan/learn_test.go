@@ -21,7 +21,7 @@ func numbers(w Window) xbl.Throttle {
 func endless(t *testing.T, cfg Config, s *service) *world {
 	t.Helper()
 	w := newWorld(t, cfg, s)
-	w.add(bulk("cup", "finals", 300_000))
+	w.add(bulk("cup", "finals", 400_000))
 	return w
 }
 
@@ -68,7 +68,7 @@ func TestAnUnknownQuotaIsFound(t *testing.T) {
 					w := endless(t, Config{}, s)
 					w.run(20 * time.Minute)
 					t.Logf("learning: %d of %d refused", s.refused, s.calls)
-					sent, refused := w.during(time.Hour, q.possible)
+					sent, refused := w.during(2*time.Hour, 2*q.possible)
 					t.Logf("then: %.3f sent, %.4f refused; windows %v", sent, refused, w.planner.keys[Key{"cup", 730}].log.windows)
 					assert.GreaterOrEqual(t, sent, 0.92, "of the quota is used")
 					assert.LessOrEqual(t, refused, 0.03, "of the calls are refused")
@@ -131,7 +131,7 @@ func TestWhatWasLearntSurvivesARestart(t *testing.T) {
 		for range 10 {
 			w.run(time.Minute)
 			w.restart(Config{})
-			w.add(bulk("cup", "finals", 300_000))
+			w.add(bulk("cup", "finals", 400_000))
 		}
 		w.run(10 * time.Minute)
 		assert.LessOrEqual(t, s.refused-before, 2, "it is not found out anew")
