@@ -2,6 +2,7 @@ package harness
 
 import (
 	"fmt"
+	"log/slog"
 	"net/http"
 	"path/filepath"
 	"strings"
@@ -106,7 +107,7 @@ func (n *NATS) together() bool {
 // Connect connects as a worker does, until the test ends.
 func (n *NATS) Connect(t testing.TB) *nats.Conn {
 	t.Helper()
-	conn, err := queue.Connect(queue.ConnectOptions{URL: n.URL(), Name: "test"})
+	conn, err := queue.Connect(queue.ConnectOptions{URL: n.URL(), Name: "test", Logger: slog.New(slog.DiscardHandler)})
 	if err != nil {
 		t.Fatalf("a test must reach its NATS: %v", err)
 	}
