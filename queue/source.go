@@ -307,7 +307,8 @@ func (s *source) fetch(ctx context.Context, r ref) {
 }
 
 func (s *source) deliver(ctx context.Context, m message) {
-	m.lease.ended = func() { s.inHand.left(time.Now(), m.sequence) }
+	sequence := m.sequence // alone: the lease lives as long as the job, and is not to keep the message's bytes
+	m.lease.ended = func() { s.inHand.left(time.Now(), sequence) }
 	d := newDelivery(m)
 	d.Partition, d.MaybeSent = s.partition, s.takeover.suspects(d)
 	if !s.prepare(ctx, d) {

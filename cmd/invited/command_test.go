@@ -13,11 +13,20 @@ import (
 	"go.uber.org/goleak"
 
 	"github.com/invitedhq/invited/cmd/internal/cli"
+	"github.com/invitedhq/invited/cmd/internal/harness"
 	"github.com/invitedhq/invited/queue"
 	"github.com/invitedhq/invited/xbl/xblsim"
 )
 
-func TestMain(m *testing.M) { goleak.VerifyTestMain(m) }
+// programs are those that tests run as real processes.
+var programs harness.Programs
+
+func TestMain(m *testing.M) {
+	goleak.VerifyTestMain(m, goleak.Cleanup(func(status int) {
+		programs.Remove()
+		os.Exit(status)
+	}))
+}
 
 func run(t *testing.T, args ...string) (status int, out, errOut string) {
 	t.Helper()

@@ -18,6 +18,7 @@ import (
 type flags struct {
 	listen  string
 	quota   string
+	body    string
 	options xblsim.Options
 	faults  xblsim.Faults
 	refuse  []string
@@ -57,6 +58,7 @@ func (f *flags) register(fs *pflag.FlagSet) {
 	fs.DurationVar(&f.options.Latency, "latency", 0, "time from a call to its answer, such as 20ms")
 	fs.DurationVar(&f.options.InFlightGrace, "in-flight-grace", 0,
 		"how long after a 429 a call to its key counts as sent before it, not as inBlock")
+	fs.StringVar(&f.body, "throttle-body", bodyNumbers, "what a 429 has as its body: numbers, strings (numbers in quotes) or none")
 	fs.Uint64Var(&f.options.Seed, "seed", 0, "of the source that faults are drawn from")
 	fs.BoolVar(&f.verbose, "verbose", false, "log each call")
 
@@ -90,6 +92,9 @@ func (f *flags) parse(errOut io.Writer) (xblsim.Options, error) {
 	if o.Quota, err = xblsim.ParseQuota(f.quota); err != nil {
 		return o, fmt.Errorf("--quota: %w", err)
 	}
+	if o.Throttle, err = parseBody(f.body); err != nil {
+		return o, fmt.Errorf("--throttle-body: %w", err)
+	}
 	if o.Faults.RefusedXUIDs, err = parseXUIDs(f.refuse); err != nil {
 		return o, fmt.Errorf("--fault-refuse: %w", err)
 	}
@@ -97,6 +102,26 @@ func (f *flags) parse(errOut io.Writer) (xblsim.Options, error) {
 		return o, fmt.Errorf("--fault-forbid: %w", err)
 	}
 	return o, o.Validate()
+}
+
+// The values of --throttle-body.
+const (
+	bodyNumbers = "numbers"
+	bodyStrings = "strings"
+	bodyNone    = "none"
+)
+
+func parseBody(text string) (xblsim.ThrottleBody, error) {
+	switch text {
+	case bodyNumbers:
+		return xblsim.Numbers, nil
+	case bodyStrings:
+		return xblsim.Strings, nil
+	case bodyNone:
+		return xblsim.NoBody, nil
+	default:
+		return 0, fmt.Errorf("%q is none of %s, %s, %s", text, bodyNumbers, bodyStrings, bodyNone)
+	}
 }
 
 func parseXUIDs(texts []string) ([]uint64, error) {

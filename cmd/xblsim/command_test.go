@@ -28,6 +28,7 @@ type running struct {
 	url  string
 	out  bytes.Buffer
 	log  bytes.Buffer
+	body []byte     // of the last answer
 	stop func() int // ends the command, and returns its exit status
 }
 
@@ -70,6 +71,8 @@ func (r *running) invite(client *http.Client, authorization, xuid string) int {
 	request.Header.Set("x-xbl-contract-version", "1")
 	response, err := client.Do(request)
 	require.NoError(r.t, err)
+	r.body, err = io.ReadAll(response.Body)
+	require.NoError(r.t, err)
 	require.NoError(r.t, response.Body.Close())
 	return response.StatusCode
 }
@@ -92,6 +95,18 @@ func TestTheCommandServesAndPrintsItsLedgerAtTheEnd(t *testing.T) {
 		sim.out.String())
 	assert.Contains(t, sim.log.String(), xblsim.TokenKey(token))
 	assert.NotContains(t, sim.log.String(), "secret")
+}
+
+func TestARefusalHasTheBodyThatWasAskedFor(t *testing.T) {
+	for body, want := range map[string]string{"numbers": `"maxRequests":1,`, "strings": `"maxRequests":"1",`, "none": ""} {
+		sim := start(t, "--quota", "1/1h", "--throttle-body", body)
+		require.Equal(t, http.StatusNoContent, sim.invite(http.DefaultClient, "XBL3.0 x=1;t", "1"))
+		require.Equal(t, http.StatusTooManyRequests, sim.invite(http.DefaultClient, "XBL3.0 x=1;t", "1"))
+		if assert.Contains(t, string(sim.body), want); want == "" {
+			assert.Empty(t, sim.body)
+		}
+		assert.Zero(t, sim.stop())
+	}
 }
 
 func TestTheCommandSpeaksHTTP2WithoutTLSToo(t *testing.T) {
@@ -131,6 +146,7 @@ func TestWrongUseIsExplainedAndEndsWith2(t *testing.T) {
 		{[]string{"--quota", "7/15"}, "--quota"},
 		{[]string{"--listen", "8080"}, "--listen"},
 		{[]string{"--latency", "-1s"}, "latency"},
+		{[]string{"--throttle-body", "xml"}, "--throttle-body"},
 		{[]string{"--fault-500", "1.5"}, "error500"},
 		{[]string{"--fault-500", "0.9", "--fault-slow", "0.9"}, "at most 1"},
 		{[]string{"--fault-refuse", "1,bob"}, "--fault-refuse"},
@@ -163,7 +179,7 @@ func TestHelpNamesEveryFlagOfTheContract(t *testing.T) {
 	require.Zero(t, cli.Run(t.Context(), newCommand(&out, &errOut), []string{"--help"}))
 	for flag := range strings.FieldsSeq("--listen --quota --latency --fault-500 --fault-503 --fault-503-retry-after " +
 		"--fault-reset-before --fault-reset-after --fault-slow --fault-slow-by --fault-refuse --fault-expired-token " +
-		"--max-concurrent --seed") {
+		"--max-concurrent --throttle-body --seed") {
 		assert.Contains(t, out.String(), flag+" ")
 	}
 	assert.Empty(t, errOut.String())

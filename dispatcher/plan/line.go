@@ -81,6 +81,9 @@ func (l *line) take(w *parcel) {
 	if m.Len() == 0 {
 		delete(l.mates, w.share())
 	}
+	if len(l.mates) == 0 {
+		l.mates = nil // a key outlives its jobs, by its windows' length, and an empty map is as large as the rest of it
+	}
 	w.line, w.inOrder, w.inMates = nil, nil, nil
 }
 

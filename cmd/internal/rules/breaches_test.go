@@ -48,6 +48,18 @@ var importBreaches = []breach{
 		name: "a test library in the binary", check: librariesStayPut, path: "queue/a.go",
 		text: "package queue\nimport _ \"github.com/stretchr/testify/require\"\n", want: "queue must not use github.com/stretchr/testify: only tests may",
 	},
+	{
+		name: "a command starts a test's processes", check: testSupportStaysInTests, path: "cmd/invited/a.go",
+		text: "package main\nimport _ \"example.com/x/cmd/internal/harness\"\n", want: "cmd/invited/a.go:2: cmd/internal/harness is for tests",
+	},
+	{
+		name: "a test starts processes", check: testSupportStaysInTests, path: "cmd/invited/a_test.go",
+		text: "package main\nimport _ \"example.com/x/cmd/internal/harness\"\n",
+	},
+	{
+		name: "test support uses test support", check: testSupportStaysInTests, path: "cmd/internal/harness/a.go",
+		text: "package harness\nimport _ \"example.com/x/queue/embedded/embeddedtest\"\n",
+	},
 }
 
 var pureBreaches = []breach{

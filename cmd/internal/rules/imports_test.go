@@ -66,6 +66,27 @@ var libraries = []library{
 	{path: "go.uber.org/goleak", tests: true},
 }
 
+// testSupport are packages for tests: what they bring along must not reach a binary. They may know each other.
+var testSupport = []string{"cmd/internal/harness", "queue/embedded/embeddedtest"}
+
+// testSupportStaysInTests holds the list above.
+func testSupportStaysInTests(tr *tree) (findings []string) {
+	for _, p := range tr.packages {
+		if slices.Contains(testSupport, p.dir) {
+			continue
+		}
+		for _, file := range p.shipped() {
+			for _, spec := range file.Imports {
+				dir, ours := strings.CutPrefix(strings.Trim(spec.Path.Value, `"`), tr.module+"/")
+				if ours && slices.Contains(testSupport, dir) {
+					findings = append(findings, tr.at(spec.Pos(), "%s is for tests: nothing that is shipped may import it", dir))
+				}
+			}
+		}
+	}
+	return findings
+}
+
 // layerOf finds the layer of a folder: itself, or the nearest folder above it that is one.
 func layerOf(dir string) (string, bool) {
 	for {

@@ -21,6 +21,7 @@ func TestTheRepositoryKeepsItsRules(t *testing.T) {
 	for name, check := range map[string]rule{
 		"imports run downward":                  importsRunDownward,
 		"each library is used in its own place": librariesStayPut,
+		"what is for tests stays in tests":      testSupportStaysInTests,
 		"the core is pure":                      coreIsPure,
 		"packages teach what they are for":      packagesTeach,
 		"exported names are documented":         exportedNamesAreDocumented,

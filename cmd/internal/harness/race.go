@@ -1,6 +1,6 @@
 //go:build race
 
-package main
+package harness
 
 // raceFlags build the programs as this test was built: a fresh machine then
 // compiles everything once, and the real processes are watched for races too.

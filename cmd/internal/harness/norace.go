@@ -1,5 +1,5 @@
 //go:build !race
 
-package main
+package harness
 
 func raceFlags() []string { return nil }
