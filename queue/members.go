@@ -177,7 +177,7 @@ func (m *members) wants(partition int) bool {
 			candidates = append(candidates, id)
 		}
 	}
-	return preferred(partition, candidates) == m.me
+	return Preferred(partition, candidates) == m.me
 }
 
 // alive says whether another worker may still be sending.

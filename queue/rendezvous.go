@@ -6,6 +6,11 @@ import (
 	"strings"
 )
 
+// PartitionOf is the partition, among n, of an address's jobs and of its campaigns.
+func PartitionOf(a Address, n int) int {
+	return partitionOf(strconv.FormatUint(uint64(a.TitleID), 10), a.Sender, n)
+}
+
 // partitionOf is the partition of a title and sender among n. It is the server's
 // own function (the tokens one after the other, FNV-1a of 32 bits, modulo n), so
 // that a campaign's owner is the one who has its key's interactive jobs.
@@ -26,10 +31,11 @@ func partitionOfCampaign(subject string, n int) int {
 	return partitionOf(tokens[2], tokens[3], n)
 }
 
-// preferred is the worker that should own a partition: the one with the highest
+// Preferred is the worker that should own a partition: the one with the highest
 // score for it (rendezvous hashing). Who comes or goes moves only the partitions
-// that he gets or had. Equal views give equal answers, in whatever order.
-func preferred(partition int, workers []string) string {
+// that he gets or had. Equal views give equal answers, in whatever order. Without
+// workers it is "".
+func Preferred(partition int, workers []string) string {
 	var best string
 	var most uint64
 	for _, w := range workers {
