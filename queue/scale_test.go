@@ -170,8 +170,8 @@ func (cr *crew) busiest() (w *idler) {
 	return w
 }
 
-// settled reports whether every partition is worked on by who should own it.
-func (cr *crew) settled() bool {
+// unsettled is what is missing for every partition to be worked on by who should own it.
+func (cr *crew) unsettled() string {
 	cr.mu.Lock()
 	defer cr.mu.Unlock()
 	names := make([]string, 0, len(cr.alive))
@@ -180,33 +180,38 @@ func (cr *crew) settled() bool {
 			names = append(names, name)
 		}
 	}
-	living := 0
+	living, idle, elsewhere := 0, 0, 0
 	for _, w := range cr.workers {
 		if !w.gone {
 			living++
 		}
 	}
-	if len(names) != living {
-		return false
-	}
 	for n := range cr.partitions {
-		if cr.owned[n] == nil || cr.owners[n] != queue.Preferred(n, names) {
-			return false
+		switch {
+		case cr.owned[n] == nil:
+			idle++
+		case cr.owners[n] != queue.Preferred(n, names):
+			elsewhere++
 		}
 	}
-	return true
+	if len(names) == living && idle == 0 && elsewhere == 0 {
+		return ""
+	}
+	return fmt.Sprintf("%d of %d workers are heard of; of %d partitions %d are nobody's, %d not who should own them",
+		len(names), living, cr.partitions, idle, elsewhere)
 }
 
-// settles waits for that, and says how long it took since.
+// settles waits until nothing is missing, and says how long it took since.
 func (cr *crew) settles(since time.Time) time.Duration {
 	cr.b.Helper()
 	look := time.NewTicker(20 * time.Millisecond)
 	defer look.Stop()
-	for late := time.After(2 * time.Minute); !cr.settled(); {
+	late := time.After(2 * time.Minute)
+	for missing := cr.unsettled(); missing != ""; missing = cr.unsettled() {
 		select {
 		case <-look.C:
 		case <-late:
-			require.FailNow(cr.b, "partitions without the owner they should have", "after two minutes")
+			require.FailNow(cr.b, "not settled after two minutes", missing)
 		}
 	}
 	return time.Since(since)
