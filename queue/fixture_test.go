@@ -13,14 +13,11 @@ import (
 	"github.com/nats-io/nats.go/jetstream"
 	"github.com/stretchr/testify/assert"
 	"github.com/stretchr/testify/require"
-	"go.uber.org/goleak"
 
 	"github.com/invitedhq/invited/queue"
 	"github.com/invitedhq/invited/queue/embedded"
 	"github.com/invitedhq/invited/queue/embedded/embeddedtest"
 )
-
-func TestMain(m *testing.M) { goleak.VerifyTestMain(m) }
 
 // fixture is a real JetStream server and a client of it.
 type fixture struct {

@@ -49,10 +49,11 @@ type members struct {
 	lapses  atomic.Int64
 	mu      sync.Mutex
 	others  map[string]*member
+	shares  *shares   // among those that take something new
 	until   time.Time // the end of this worker's lease; zero: none yet
 	steady  time.Time // since when renewals succeed without a gap; zero: the last one failed
 	leaving bool
-	changed chan struct{} // closed, and made anew, at each change of who is there
+	changed chan struct{} // closed, and made anew, at each change: see changes
 }
 
 // member is another worker as it was heard of last.
@@ -78,10 +79,13 @@ func workerName() string {
 }
 
 func newMembers(q *Queue) *members {
-	return &members{
-		q: q, stream: q.streams[WorkersStream], me: workerName(), lapse: func() {},
-		others: make(map[string]*member), changed: make(chan struct{}),
+	me := workerName()
+	m := &members{
+		q: q, stream: q.streams[WorkersStream], me: me, lapse: func() {},
+		others: make(map[string]*member), shares: newShares(me, q.partitions), changed: make(chan struct{}),
 	}
+	m.shares.set(me, true)
+	return m
 }
 
 // begin makes this worker known and reads who else is there. It listens first,
@@ -148,7 +152,10 @@ func (m *members) heard(id string, r memberRecord, at time.Time) {
 		}
 		known.leaving = r.Leaving
 	}
-	m.tell()
+	// Of a thousand that come most concern somebody else.
+	if concerned := m.shares.set(id, !r.Left && !r.Leaving); concerned || r.Left {
+		m.tell()
+	}
 }
 
 // tell wakes whoever waits for a change. m.mu is held.
@@ -157,7 +164,7 @@ func (m *members) tell() {
 	m.changed = make(chan struct{})
 }
 
-// changes is closed at the next change of who is there.
+// changes is closed when next somebody is gone, or what should be this worker's changes.
 func (m *members) changes() <-chan struct{} {
 	m.mu.Lock()
 	defer m.mu.Unlock()
@@ -168,16 +175,7 @@ func (m *members) changes() <-chan struct{} {
 func (m *members) wants(partition int) bool {
 	m.mu.Lock()
 	defer m.mu.Unlock()
-	if m.leaving {
-		return false
-	}
-	candidates := []string{m.me}
-	for id, other := range m.others {
-		if !other.leaving {
-			candidates = append(candidates, id)
-		}
-	}
-	return preferred(partition, candidates) == m.me
+	return m.shares.owners[partition] == m.me
 }
 
 // alive says whether another worker may still be sending.
@@ -351,6 +349,7 @@ func (m *members) forget(ctx context.Context, id string) {
 func (m *members) leave(ctx context.Context) {
 	m.mu.Lock()
 	m.leaving = true
+	m.shares.set(m.me, false)
 	m.tell()
 	m.mu.Unlock()
 	_ = m.renew(ctx) // else others see it at the next renewal

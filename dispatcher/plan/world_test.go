@@ -17,7 +17,7 @@ import (
 // world runs a Planner against a service in simulated time: what a dispatcher
 // does with goroutines and sockets, done with a list of things to come.
 type world struct {
-	t       *testing.T
+	t       testing.TB
 	now     time.Time
 	planner *Planner
 	service *service
@@ -29,7 +29,7 @@ type world struct {
 	onCall func(*Call)
 }
 
-func newWorld(t *testing.T, cfg Config, s *service) *world {
+func newWorld(t testing.TB, cfg Config, s *service) *world {
 	t.Helper()
 	if cfg.MaxInFlight == 0 {
 		cfg.MaxInFlight = 256
