@@ -2,6 +2,7 @@ package plan
 
 import (
 	"fmt"
+	"slices"
 	"time"
 
 	"github.com/invitedhq/invited/queue"
@@ -17,7 +18,7 @@ func (k *key) tooLate(now time.Time, w *parcel) string {
 		return "" // park has the words for what has expired already
 	}
 	ahead := k.lineFor(j).ahead(w)
-	at := k.log.turn(now, ahead)
+	at := k.log.turn(now, ahead, k.certain())
 	if k.blocked.After(at) {
 		at = k.blocked
 	}
@@ -26,6 +27,21 @@ func (k *key) tooLate(now time.Time, w *parcel) string {
 	}
 	return fmt.Sprintf("it expires in %s, and its turn can't come in less than %s: %d calls are ahead of it, and the quota allows no more",
 		j.ExpiresAt.Sub(now).Round(time.Millisecond), at.Sub(now).Round(time.Millisecond), ahead)
+}
+
+// certain are the windows that are configured or stated. What was guessed, or
+// cut for somebody else's calls, may open again: nobody's job ends for that.
+func (k *key) certain() []Window {
+	if len(k.learnt) == 0 {
+		return k.limits.Windows
+	}
+	windows := slices.Clone(k.limits.Windows)
+	for _, w := range k.learnt {
+		if w.Most > 0 && k.configured(w.Per, 0) == 0 {
+			windows = append(windows, Window{Max: w.Most, Per: w.Per})
+		}
+	}
+	return windows
 }
 
 // giveUp ends what waits in the key's lines and expires before the end of a

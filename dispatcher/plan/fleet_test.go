@@ -168,6 +168,8 @@ func (f *fleet) step(w *worker) {
 		f.at(saveTakes, func() {
 			if !w.dead {
 				f.parts[s.Partition].known[s.Key] = s
+				w.planner.Recorded(f.now, s)
+				f.step(w)
 			}
 		})
 	}
@@ -196,17 +198,18 @@ func (f *fleet) step(w *worker) {
 func (f *fleet) call(w *worker, c *Call) {
 	f.calls++
 	f.recipients += len(c.InvitedUsers)
-	_, answer, answers := f.service.call(f.now, c)
+	arrives, decide, back := f.service.call(f.now, c)
 	if k := f.service.keys[c.Key]; len(k.calls) >= 200 { // no window has more
 		k.calls = append(k.calls[:0], k.calls[100:]...)
 	}
-	f.at(answers.Sub(f.now), func() {
-		err := answer()
-		if w.dead {
-			return
-		}
-		w.planner.Answer(f.now, c, err)
-		f.step(w)
+	f.at(arrives.Sub(f.now), func() {
+		err := decide()
+		f.at(back, func() {
+			if err = f.service.answered(f.now, c, err); !w.dead {
+				w.planner.Answer(f.now, c, err)
+				f.step(w)
+			}
+		})
 	})
 }
 

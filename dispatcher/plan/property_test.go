@@ -152,7 +152,7 @@ func TestATurnNeverComesEarlierThanPredicted(t *testing.T) {
 			}
 		}
 		n := rapid.IntRange(0, 60).Draw(r, "calls ahead")
-		predicted := l.turn(now, n)
+		predicted := l.turn(now, n, l.windows)
 		for l.inFlight > 0 { // answered at once, as the prediction has it
 			l.answered(now, true)
 		}

@@ -41,10 +41,10 @@ func (l *callLog) free(now time.Time, reserve float64) (bool, time.Time) {
 
 // turn is when the n-th call from now (0: the next) may be sent at the
 // earliest: if all calls before it are sent as early as can be, and are answered
-// at once. It never says later than what then happens.
-func (l *callLog) turn(now time.Time, n int) time.Time {
+// at once. It never says later than what then happens within these windows.
+func (l *callLog) turn(now time.Time, n int, windows []Window) time.Time {
 	at := now
-	for _, w := range l.windows {
+	for _, w := range windows {
 		// A window has Max slots. Each is free again Per after it was used, so
 		// calls beyond the first Max go round them in the same order.
 		round := time.Duration(n/w.Max) * w.Per

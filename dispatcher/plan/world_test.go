@@ -81,9 +81,12 @@ func (w *world) step() {
 		if w.onCall != nil {
 			w.onCall(c)
 		}
-		arrives, err, answers := w.service.call(w.now, c)
+		arrives, decide, back := w.service.call(w.now, c)
 		require.Falsef(w.t, arrives.Before(w.now), "the service is called in the past")
-		w.at(answers, func() { w.planner.Answer(w.now, c, err()) })
+		w.at(arrives, func() {
+			err := decide()
+			w.at(w.now.Add(back), func() { w.planner.Answer(w.now, c, w.service.answered(w.now, c, err)) })
+		})
 	}
 }
 
@@ -196,8 +199,9 @@ func (s *service) begin(now time.Time) {
 	}
 }
 
-// call says when a call arrives, what is answered then, and when the answer is back.
-func (s *service) call(now time.Time, c *Call) (arrives time.Time, answer func() *xbl.Error, answers time.Time) {
+// call says when a call arrives, what is decided then (it is to be asked at that
+// time: calls may overtake each other), and how long the answer takes back.
+func (s *service) call(now time.Time, c *Call) (arrives time.Time, decide func() *xbl.Error, back time.Duration) {
 	k := s.keys[c.Key]
 	if k == nil {
 		k = &serviceKey{opened: make([]time.Time, len(s.windows))}
@@ -208,14 +212,16 @@ func (s *service) call(now time.Time, c *Call) (arrives time.Time, answer func()
 	}
 	out, back := s.latency()
 	arrives = now.Add(out)
-	err := s.decide(arrives, k, c)
-	answers = arrives.Add(back)
-	return arrives, func() *xbl.Error {
-		if err != nil && err.Kind == xbl.Throttled {
-			k.blocked = later(k.blocked, answers.Add(err.RetryAfter))
-		}
-		return err
-	}, answers
+	return arrives, func() *xbl.Error { return s.decide(arrives, k, c) }, back
+}
+
+// answered notes what a caller has been told now.
+func (s *service) answered(now time.Time, c *Call, err *xbl.Error) *xbl.Error {
+	if err != nil && err.Kind == xbl.Throttled {
+		k := s.keys[c.Key]
+		k.blocked = later(k.blocked, now.Add(err.RetryAfter))
+	}
+	return err
 }
 
 func (s *service) decide(at time.Time, k *serviceKey, c *Call) *xbl.Error {
