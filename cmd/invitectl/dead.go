@@ -149,35 +149,36 @@ func itemOf(l queue.DeadLetter) deadItem {
 }
 
 // letters connects, and yields the dead letters that f selects.
-func (t *tool) letters(ctx context.Context, f queue.Filter, each func(*nats.Conn, queue.DeadLetter) error) (n int, err error) {
+func (t *tool) letters(ctx context.Context, f queue.Filter, each func(*nats.Conn, queue.DeadLetter) error) error {
 	conn, err := t.connect()
 	if err != nil {
-		return 0, err
+		return err
 	}
 	defer conn.Close()
 	reader, err := queue.NewReader(conn)
 	if err != nil {
-		return 0, err
+		return err
 	}
+	n := 0
 	for letter, err := range reader.DeadLetters(ctx, f) {
 		if err != nil {
-			return n, err
+			return err
 		}
 		n++
 		if err := each(conn, letter); err != nil {
-			return n, err
+			return err
 		}
 	}
 	if n == 0 && !t.json {
 		fmt.Fprintln(t.errOut, "no such dead letters")
 	}
-	return n, nil
+	return nil
 }
 
 func (t *tool) listDead(ctx context.Context, f queue.Filter) error {
 	table := tabwriter.NewWriter(t.out, 0, 0, 2, ' ', 0)
 	headed := false
-	_, err := t.letters(ctx, f, func(_ *nats.Conn, letter queue.DeadLetter) error {
+	err := t.letters(ctx, f, func(_ *nats.Conn, letter queue.DeadLetter) error {
 		i := itemOf(letter)
 		if t.json {
 			return t.printJSON(i)
@@ -206,8 +207,7 @@ func newDeadShowCommand(t *tool) *cobra.Command {
 			if err != nil {
 				return err
 			}
-			_, err = t.letters(cmd.Context(), q, func(_ *nats.Conn, l queue.DeadLetter) error { return t.showDead(l) })
-			return err
+			return t.letters(cmd.Context(), q, func(_ *nats.Conn, l queue.DeadLetter) error { return t.showDead(l) })
 		},
 	}
 	f.register(cmd)

@@ -17,9 +17,9 @@ func newDeadReplayCommand(t *tool) *cobra.Command {
 	return newDeadChangeCommand(t, change{
 		use: "replay", done: "replayed", would: "would be replayed",
 		short: "Publish the jobs of dead letters again, where they were published before",
-		long: `replay publishes the job of each letter again on the subject it came from, with only the recipients that were not sent. It goes
-through the same queues and the same quota as any job. A letter is removed once its job is back in its queue. Interrupted anywhere,
-run it again: it finishes what was begun, and replays nothing twice.`,
+		long: `replay publishes the job of each letter again on the subject it came from, with only the recipients that were
+not sent. It goes through the same queues and the same quota as any job. A letter is removed once its job is back in its
+queue. Interrupted anywhere, run it again: it finishes what was begun, and replays nothing twice.`,
 		example: `  invitectl dead replay --reason exhausted --since 2h --dry-run
   invitectl dead replay --title 1739947436 --reason forbidden`,
 		do: (*queue.Replayer).Replay,
@@ -74,7 +74,7 @@ type changed struct {
 func (t *tool) changeDead(ctx context.Context, f queue.Filter, c change, dryRun bool) error {
 	sum := changed{DryRun: dryRun}
 	var replayer *queue.Replayer
-	_, err := t.letters(ctx, f, func(conn *nats.Conn, l queue.DeadLetter) (err error) {
+	err := t.letters(ctx, f, func(conn *nats.Conn, l queue.DeadLetter) (err error) {
 		if replayer == nil {
 			if replayer, err = queue.NewReplayer(ctx, conn); err != nil {
 				return err

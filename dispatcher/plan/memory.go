@@ -45,8 +45,9 @@ func (p *Planner) Changed(now time.Time) []State {
 }
 
 func (k *key) state(now time.Time) State {
+	counting := k.log.ends[k.log.firstAfter(now.Add(-k.log.longest())):]
 	s := State{
-		Key: k.id, Partition: k.partition, Calls: slices.Clone(k.log.ends[k.log.firstAfter(now.Add(-k.log.longest())):]), Open: k.log.inFlight,
+		Key: k.id, Partition: k.partition, Calls: slices.Clone(counting), Open: k.log.inFlight,
 		Until: k.idleAt(), Made: k.composed,
 	}
 	for _, w := range k.learnt {

@@ -152,7 +152,10 @@ func (p *Planner) key(id Key, partition int) *key {
 		p.titles[id.TitleID] = t
 	}
 	limits := p.cfg.limits(id.TitleID)
-	k := &key{id: id, partition: partition, title: t, limits: limits, log: callLog{windows: limits.Windows, unknown: len(limits.Windows) == 0}, atOnce: limits.MaxInFlight}
+	k := &key{
+		id: id, partition: partition, title: t, limits: limits, atOnce: limits.MaxInFlight,
+		log: callLog{windows: limits.Windows, unknown: len(limits.Windows) == 0},
+	}
 	t.tell(k)
 	p.keys[id], t.keys[k] = k, struct{}{}
 	return k

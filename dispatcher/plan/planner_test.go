@@ -64,7 +64,7 @@ func TestARefusedTimeToWaitIsKeptToTheSecondByTheWholeKeyAndByNoOther(t *testing
 	w.requireEndedOnce(j, late)
 	assert.Equal(t, 1, j.Attempts, "a throttle spends no attempt")
 	require.Len(t, sentAt, 3)
-	assert.Equal(t, 40*time.Second+20*time.Millisecond, sentAt[1].Sub(blockedAt), "exactly as long as it was told, from the answer on")
+	assert.Equal(t, 40*time.Second+10*time.Millisecond, sentAt[1].Sub(blockedAt), "exactly as long as it was told, from the answer on")
 	assert.Equal(t, 20*time.Millisecond, sentAt[2].Sub(sentAt[1]), "one probe before all others go")
 	assert.Zero(t, s.inBlock)
 }

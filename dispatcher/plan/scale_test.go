@@ -197,7 +197,7 @@ func TestPartitionsSpreadOverWorkers(t *testing.T) {
 				f := newFleet(t, 0, 0)
 				names := make([]string, workers)
 				for i := range names {
-					names[i] = fmt.Sprintf("invited-%d-%08x", i, f.chance.Uint32()+uint32(draw)) //nolint:gosec // any name will do
+					names[i] = fmt.Sprintf("invited-%d-%08x", i, f.chance.Uint32()+uint32(draw))
 				}
 				shares := make(map[string]int)
 				for n := range partitions {
