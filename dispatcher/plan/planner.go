@@ -97,8 +97,10 @@ func (p *Planner) supply(now time.Time, k *key, j *Job) {
 	for w := j.cut(); w != nil; w = j.cut() {
 		why := k.tooLate(now, w)
 		if why == "" {
-			p.park(now, w, back)
-			return
+			if p.park(now, w, back); w.line != nil {
+				return
+			}
+			continue // it has expired already
 		}
 		p.bury(now, w, queue.Dead{Reason: queue.Expired, Detail: why})
 	}

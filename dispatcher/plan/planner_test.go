@@ -204,12 +204,17 @@ func TestNoMoreCallsAtOnceThanAllowed(t *testing.T) {
 func TestAnExpiredJobCostsNoCall(t *testing.T) {
 	s := &service{offset: -1}
 	w := newWorld(t, Config{}, s)
-	j := interactive("ada", 2)
-	j.ExpiresAt = w.now
-	w.add(j)
-	w.requireEndedOnce(j)
-	assert.Equal(t, queue.Expired, j.Dead[0].Reason)
+	for _, recipients := range []int{2, 40} { // one call's, and more
+		j := interactive("ada", recipients)
+		j.ExpiresAt = w.now
+		w.add(j)
+		w.requireEndedOnce(j)
+		require.Len(t, j.Dead, 1)
+		assert.Equal(t, queue.Expired, j.Dead[0].Reason)
+		assert.Len(t, j.Dead[0].Recipients, recipients)
+	}
 	assert.Zero(t, s.calls)
+	w.requireForgotten()
 }
 
 func TestAJobThatWaitsEndsWhenItExpires(t *testing.T) {
