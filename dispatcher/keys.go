@@ -46,7 +46,10 @@ func (l *loop) remember(now time.Time, states []queue.KeyState) {
 func keyStateOf(s plan.State) queue.KeyState {
 	k := queue.KeyState{
 		Partition: s.Partition, TitleID: s.Key.TitleID, Sender: s.Key.Sender,
-		Calls: s.Calls, Open: s.Open, BlockedUntil: s.Blocked, Until: s.Until,
+		Open: s.Open, BlockedUntil: s.Blocked, Until: s.Until,
+	}
+	for _, r := range s.Calls {
+		k.Calls = append(k.Calls, queue.CallRun(r))
 	}
 	for _, w := range s.Learnt {
 		k.Learnt = append(k.Learnt, queue.LearntWindow{Max: w.Max, Per: w.Per, Most: w.Most})
@@ -57,7 +60,10 @@ func keyStateOf(s plan.State) queue.KeyState {
 func stateOf(k queue.KeyState) plan.State {
 	s := plan.State{
 		Key: plan.Key{Sender: k.Sender, TitleID: k.TitleID}, Partition: k.Partition,
-		Calls: k.Calls, Open: k.Open, Blocked: k.BlockedUntil,
+		Open: k.Open, Blocked: k.BlockedUntil,
+	}
+	for _, r := range k.Calls {
+		s.Calls = append(s.Calls, plan.Run(r))
 	}
 	for _, w := range k.Learnt {
 		s.Learnt = append(s.Learnt, plan.Learnt{Window: plan.Window{Max: w.Max, Per: w.Per}, Most: w.Most})

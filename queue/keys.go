@@ -18,8 +18,8 @@ type KeyState struct {
 	Partition int // that the key is in
 	TitleID   uint32
 	Sender    string
-	// Calls are when the calls that still count were answered, oldest first.
-	Calls []time.Time
+	// Calls are those that still count, oldest first.
+	Calls []CallRun
 	// Open are calls without an answer yet.
 	Open int
 	// BlockedUntil is the end of a Retry-After; zero: none.
@@ -28,6 +28,12 @@ type KeyState struct {
 	Learnt []LearntWindow
 	// Until is when nothing of it matters any more.
 	Until time.Time
+}
+
+// CallRun is N calls that count as answered at one time.
+type CallRun struct {
+	At time.Time
+	N  int
 }
 
 // LearntWindow lets Max calls of the key through in any time of length Per. Most
@@ -46,6 +52,7 @@ const keysKept = 24 * time.Hour
 // server's clock: two workers' clocks need not agree.
 type keyRecord struct {
 	Ago        []int64        `json:"ago,omitempty"`
+	N          []int          `json:"n,omitempty"` // calls at each of them; absent: one
 	Open       int            `json:"open,omitempty"`
 	BlockedFor int64          `json:"blockedFor,omitempty"`
 	Learnt     []windowRecord `json:"learnt,omitempty"`
@@ -105,8 +112,14 @@ func (q *Queue) loadKeys(ctx context.Context, partition int, c claim) ([]KeyStat
 
 func recordOf(s KeyState, now time.Time) keyRecord {
 	r := keyRecord{Open: s.Open}
-	for _, at := range s.Calls {
-		r.Ago = append(r.Ago, max(now.Sub(at).Milliseconds(), 0)) // rounded down: a call counts a little longer, never less
+	several := false
+	for _, run := range s.Calls {
+		r.Ago = append(r.Ago, max(now.Sub(run.At).Milliseconds(), 0)) // rounded down: a call counts a little longer, never less
+		r.N = append(r.N, run.N)
+		several = several || run.N != 1
+	}
+	if !several {
+		r.N = nil
 	}
 	if left := s.BlockedUntil.Sub(now); !s.BlockedUntil.IsZero() && left > 0 {
 		r.BlockedFor = left.Milliseconds() + 1
@@ -133,8 +146,12 @@ func stateOf(subject string, data []byte, stored time.Time) (KeyState, error) {
 		return KeyState{}, err
 	}
 	s := KeyState{Partition: n, TitleID: a.TitleID, Sender: a.Sender, Open: r.Open}
-	for _, ms := range r.Ago {
-		s.Calls = append(s.Calls, stored.Add(-time.Duration(ms)*time.Millisecond))
+	for i, ms := range r.Ago {
+		run := CallRun{At: stored.Add(-time.Duration(ms) * time.Millisecond), N: 1}
+		if i < len(r.N) {
+			run.N = r.N[i]
+		}
+		s.Calls = append(s.Calls, run)
 	}
 	if r.BlockedFor > 0 {
 		s.BlockedUntil = stored.Add(time.Duration(r.BlockedFor) * time.Millisecond)

@@ -51,7 +51,7 @@ func TestWhatIsKnownOfAKeyIsThereForTheNextOwner(t *testing.T) {
 	inFakeTime(t, queue.Options{}, func(t *testing.T, f *fixture) {
 		now := time.Now()
 		ada := queue.KeyState{
-			Partition: 3, TitleID: 730, Sender: "ada", Calls: []time.Time{now.Add(-2 * time.Second), now}, Open: 2,
+			Partition: 3, TitleID: 730, Sender: "ada", Calls: []queue.CallRun{{At: now.Add(-2 * time.Second), N: 30}, {At: now, N: 1}}, Open: 2,
 			BlockedUntil: now.Add(time.Minute), Until: now.Add(5 * time.Minute),
 		}
 		learnt := queue.KeyState{
@@ -68,8 +68,9 @@ func TestWhatIsKnownOfAKeyIsThereForTheNextOwner(t *testing.T) {
 		assert.Equal(t, 1, got["bob"].Partition)
 		assert.Equal(t, 2, got["ada"].Open)
 		require.Len(t, got["ada"].Calls, 2)
-		assert.WithinDuration(t, now, got["ada"].Calls[1], 10*time.Millisecond, "placed by the server's clock, whoever reads it when")
-		assert.WithinDuration(t, now.Add(-2*time.Second), got["ada"].Calls[0], 10*time.Millisecond)
+		assert.WithinDuration(t, now, got["ada"].Calls[1].At, 10*time.Millisecond, "placed by the server's clock, whoever reads it when")
+		assert.WithinDuration(t, now.Add(-2*time.Second), got["ada"].Calls[0].At, 10*time.Millisecond)
+		assert.Equal(t, []int{30, 1}, []int{got["ada"].Calls[0].N, got["ada"].Calls[1].N})
 		assert.WithinDuration(t, ada.BlockedUntil, got["ada"].BlockedUntil, 10*time.Millisecond)
 		assert.False(t, got["ada"].BlockedUntil.Before(ada.BlockedUntil), "a Retry-After is never shortened")
 

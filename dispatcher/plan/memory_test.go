@@ -94,7 +94,7 @@ func TestAGoneOwnersLastCallCountsThoughItIsNotRecorded(t *testing.T) {
 func TestACallFromAClockThatIsAheadCountsFromNow(t *testing.T) {
 	one := []Window{{1, time.Minute}}
 	w := newWorld(t, Config{Limits: Limits{Windows: one}}, &service{offset: -1, windows: one})
-	w.planner.Remember(w.now, State{Key: Key{"ada", 730}, Calls: []time.Time{w.now.Add(time.Hour)}})
+	w.planner.Remember(w.now, State{Key: Key{"ada", 730}, Calls: []Run{{w.now.Add(time.Hour), 1}}})
 	j := interactive("ada", 1)
 	w.add(j)
 	w.run(2 * time.Minute)
@@ -147,4 +147,28 @@ func TestACallInFlightCountsForTheNextOwner(t *testing.T) {
 	assert.Zero(t, calls, "as one that was answered when the key changed hands")
 	next.run(2 * time.Second)
 	assert.Equal(t, 1, calls)
+}
+
+func TestARecordOfManyCallsIsShortAndNeverCountsTooFew(t *testing.T) {
+	many := []Window{{10_000, time.Hour}}
+	w := newWorld(t, Config{Limits: Limits{Windows: many, MaxInFlight: 8}}, &service{offset: -1, windows: many})
+	w.add(bulk("cup", "finals", 50_000))
+	w.run(50 * time.Minute)
+	w.add(bulk("cup", "finals", 10_000))
+	w.run(time.Second)
+	state := w.stored[Key{"cup", 730}]
+	assert.Less(t, len(state.Calls), 300)
+	total := 0
+	for i, r := range state.Calls {
+		total += r.N
+		if i > 0 {
+			require.True(t, state.Calls[i-1].At.Before(r.At))
+		}
+	}
+	assert.Equal(t, len(w.planner.keys[Key{"cup", 730}].log.ends), total)
+	next := newWorld(t, Config{Limits: Limits{Windows: many}}, &service{offset: -1, windows: many})
+	next.planner.Remember(w.now, state)
+	for i, end := range next.planner.keys[Key{"cup", 730}].log.ends[:total] {
+		require.False(t, end.Before(w.planner.keys[Key{"cup", 730}].log.ends[i]), "a call counts longer, never shorter")
+	}
 }

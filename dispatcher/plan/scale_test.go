@@ -152,13 +152,13 @@ func TestAJobAndAKeyTakeLittleMemory(t *testing.T) {
 		}},
 		{"a key without jobs that made one call lately", 1500, func(p *Planner) {
 			for i := range n {
-				p.Remember(now, State{Key: Key{fmt.Sprint("player-", i), 730}, Calls: []time.Time{now}})
+				p.Remember(now, State{Key: Key{fmt.Sprint("player-", i), 730}, Calls: []Run{{now, 1}}})
 			}
 		}},
 		{"a key without jobs that made 50 calls lately", 4000, func(p *Planner) {
-			calls := make([]time.Time, 50)
+			calls := make([]Run, 50)
 			for i := range calls {
-				calls[i] = now
+				calls[i] = Run{now, 1}
 			}
 			for i := range n {
 				p.Remember(now, State{Key: Key{fmt.Sprint("player-", i), 730}, Calls: calls})
