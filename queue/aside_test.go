@@ -34,14 +34,14 @@ func TestABlockedKeysBacklogDoesNotHoldUpItsPartition(t *testing.T) {
 		for len(w.deliveries) > 0 {
 			held = append(held, w.next())
 		}
-		assert.LessOrEqual(t, len(held), 256, "no more than its hand")
+		assert.Len(t, held, 256, "no more than its hand")
 
 		for i := range 100 {
 			began := time.Now()
 			f.publish(queue.Address{TitleID: 5, Sender: fmt.Sprint("s", i)}, job(fmt.Sprint(i)))
 			d := w.next()
 			require.Equal(t, fmt.Sprint(i), d.ID())
-			require.Less(t, time.Since(began), 25*time.Millisecond)
+			require.Less(t, time.Since(began), 10*time.Millisecond)
 			require.NoError(t, d.Ack())
 		}
 		for range 25 * 6 { // 25 minutes: leases of thirty seconds, and of ten minutes
@@ -79,13 +79,10 @@ func TestWhatIsSetAsideComesToTheNextOwnerAtOnce(t *testing.T) {
 				time.Sleep(time.Second)
 				f.hog(500)
 				time.Sleep(time.Second)
-				for len(w.deliveries) > 0 {
-					d := w.next()
-					if name == "in order" {
-						require.NoError(t, d.Release(5*time.Second))
-					}
-				}
 				end(w)
+				for name == "in order" && len(w.deliveries) > 0 {
+					require.NoError(t, w.next().Release(0)) // as a worker does with what it holds
+				}
 				next := f.consume()
 				seen := map[string]bool{}
 				for range 500 {

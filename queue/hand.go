@@ -13,7 +13,8 @@ import (
 //
 // hand is a plain value that is told the time. It is not safe for concurrent use.
 type hand struct {
-	size  int // how much may be in hand, in units of cost
+	size  int  // how much may be in hand, in units of cost
+	alone bool // of one key only: nobody waits behind it, so nothing of it is set aside
 	total int
 	jobs  map[uint64]*handKey // in hand, by sequence
 	costs map[uint64]int
@@ -42,15 +43,15 @@ type ref struct {
 
 const (
 	// stalledAfter is how long a key's jobs do not move before more of them are set aside.
-	stalledAfter = 20 * time.Millisecond
+	stalledAfter = 50 * time.Millisecond
 	// handMin is what each key may have in hand in any case: enough to fill a call.
 	handMin = 32
 	// unit is how many bytes of a job cost as much as the job itself does.
 	unit = 1024
 )
 
-func newHand(size int) *hand {
-	return &hand{size: size, jobs: make(map[uint64]*handKey), costs: make(map[uint64]int), keys: make(map[string]*handKey)}
+func newHand(size int, alone bool) *hand {
+	return &hand{size: size, alone: alone, jobs: make(map[uint64]*handKey), costs: make(map[uint64]int), keys: make(map[string]*handKey)}
 }
 
 func costOf(bytes int) int { return 1 + bytes/unit }
@@ -70,24 +71,24 @@ func (h *hand) admit(now time.Time, subject string, sequence uint64, cost int) v
 		return take // its lease is new; the job is in hand already
 	}
 	k := h.keys[subject]
-	switch {
-	case k == nil:
+	if k == nil {
 		k = &handKey{subject: subject, moved: now}
 		h.keys[subject] = k
+	}
+	switch {
 	case len(k.aside) > 0:
 		return setAside // behind those
-	case k.cost+cost > h.share() && k.cost > 0 && now.Sub(k.moved) >= stalledAfter:
+	case h.total+cost <= h.size || k.cost < h.least():
+		h.put(now, k, sequence, cost)
+		return take
+	case !h.alone && now.Sub(k.moved) >= stalledAfter:
 		return setAside
 	}
-	if h.total+cost > h.size && k.cost >= h.least() {
-		return waitFor
-	}
-	h.put(now, k, sequence, cost)
-	return take
+	return waitFor
 }
 
-// share is how much one key that does not get on may have in hand: as much as
-// is free. So however many stall, there is room for one that does not.
+// share is how much a key of which jobs are aside may have in hand: as much as is
+// free. So however many of those there are, there is room for one that gets on.
 func (h *hand) share() int { return max(h.size-h.total, h.least()) }
 
 func (h *hand) least() int { return min(handMin, h.size) }

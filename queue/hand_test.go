@@ -11,7 +11,7 @@ import (
 )
 
 func TestAKeyThatStallsLeavesRoomForOthers(t *testing.T) {
-	h, now := newHand(100), time.Unix(0, 0)
+	h, now := newHand(100, false), time.Unix(0, 0)
 	n := uint64(0)
 	deliver := func(key string) verdict {
 		n++
@@ -53,11 +53,22 @@ func TestAKeyThatStallsLeavesRoomForOthers(t *testing.T) {
 	assert.Equal(t, setAside, deliver("hog"), "and what comes meanwhile waits behind it")
 }
 
+func TestNothingOfACampaignIsSetAside(t *testing.T) {
+	h, now := newHand(10, true), time.Unix(0, 0)
+	for n := range uint64(10) {
+		require.Equal(t, take, h.admit(now, "campaign", n, 1))
+	}
+	now = now.Add(time.Hour)
+	assert.Equal(t, waitFor, h.admit(now, "campaign", 10, 1), "nobody waits behind it")
+	h.left(now, 0)
+	assert.Equal(t, take, h.admit(now, "campaign", 10, 1))
+}
+
 // TestNothingIsLostBetweenHandAndAside: under any deliveries and endings every
 // job is in hand or aside, once, and a key's order is kept.
 func TestNothingIsLostBetweenHandAndAside(t *testing.T) {
 	rapid.Check(t, func(r *rapid.T) {
-		h, now := newHand(rapid.IntRange(1, 200).Draw(r, "size")), time.Unix(0, 0)
+		h, now := newHand(rapid.IntRange(1, 200).Draw(r, "size"), false), time.Unix(0, 0)
 		var handed []uint64
 		last := map[string]uint64{}
 		keyOf := map[uint64]string{}

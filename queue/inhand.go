@@ -6,7 +6,7 @@ import (
 )
 
 const (
-	// asideFactor is how many times what a worker may have in hand of a consumer
+	// asideFactor is how many times what a worker may have in hand of a partition
 	// the server lets it have unacknowledged: the rest can be set aside.
 	asideFactor = 16
 	// asideFor is the lease of a job that is set aside. It is asked for as a delay
@@ -21,8 +21,8 @@ type inHand struct {
 	hand *hand
 }
 
-func newInHand(size int) *inHand {
-	return &inHand{room: make(chan struct{}, 1), hand: newHand(size)}
+func newInHand(size int, alone bool) *inHand {
+	return &inHand{room: make(chan struct{}, 1), hand: newHand(size, alone)}
 }
 
 func (h *inHand) admit(now time.Time, m message) verdict {

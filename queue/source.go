@@ -55,9 +55,13 @@ type sourceConfig struct {
 }
 
 func (q *Queue) newSource(c sourceConfig, handle func(*Delivery)) *source {
+	window, oneKey := c.window, c.stream == CampaignsStream
+	if !oneKey {
+		window *= asideFactor
+	}
 	s := &source{
-		q: q, stream: q.streams[c.stream], partition: c.partition, handle: handle, inHand: newInHand(c.window),
-		takeover: newTakeover(c),
+		q: q, stream: q.streams[c.stream], partition: c.partition, handle: handle, inHand: newInHand(c.window, oneKey),
+		takeover: takeover{claim: c.claim, window: window},
 		cfg: jetstream.ConsumerConfig{
 			Durable:       c.name,
 			Description:   c.subject,
@@ -65,7 +69,7 @@ func (q *Queue) newSource(c sourceConfig, handle func(*Delivery)) *source {
 			AckPolicy:     jetstream.AckExplicitPolicy,
 			AckWait:       q.opts.AckWait,
 			MaxDeliver:    -1, // a job ends by a decision, never by a count
-			MaxAckPending: c.window * asideFactor,
+			MaxAckPending: window,
 			// The message is the durable record; consumers on disk cost a file write each, ten times a second.
 			MemoryStorage:  true,
 			PriorityPolicy: jetstream.PriorityPolicyPinned,

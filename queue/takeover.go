@@ -28,14 +28,6 @@ type takeover struct {
 	first  int           // jobs that came for the first time since
 }
 
-func newTakeover(c sourceConfig) takeover {
-	window := c.window
-	if c.stream == JobsStream {
-		window *= asideFactor
-	}
-	return takeover{claim: c.claim, window: window}
-}
-
 // metadataSuspects is kept with the consumer for the owner after this one.
 const metadataSuspects = "invited-maybe-sent-up-to"
 
