@@ -4,6 +4,7 @@ import (
 	"context"
 	"fmt"
 	"log/slog"
+	"sync/atomic"
 	"time"
 
 	"github.com/invitedhq/invited/dispatcher/plan"
@@ -96,6 +97,7 @@ type Dispatcher struct {
 	asks    chan func(*loop)
 	stopped chan struct{} // closed when the loop takes no more deliveries
 	ended   chan struct{} // closed when Run has returned
+	clean   atomic.Bool   // it left nothing that the next owner would not know of
 }
 
 var _ queue.Worker = (*Dispatcher)(nil)

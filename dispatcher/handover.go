@@ -19,13 +19,16 @@ func (d *Dispatcher) Own(partition int, keys []queue.KeyState) {
 }
 
 // Disown implements queue.Worker.
-func (d *Dispatcher) Disown(ctx context.Context, partition int, lost bool) {
+func (d *Dispatcher) Disown(ctx context.Context, partition int, lost bool) (clean bool) {
 	done := make(chan struct{})
 	d.do(func(l *loop) { l.disown(partition, lost, done) })
 	select {
 	case <-done:
+		return true
 	case <-d.ended: // Run has given back everything
+		return d.clean.Load()
 	case <-ctx.Done():
+		return false
 	}
 }
 
@@ -92,8 +95,8 @@ func (l *loop) letGo(h *held) {
 	switch {
 	case h.lost:
 		l.drop(h)
-		if h.job.MaybeDuplicate {
-			l.doubtful.add(messageOf(h.delivery))
+		if h.again == nil && (h.job.MaybeDuplicate || len(h.job.Ended) > 0) {
+			l.keep(messageOf(h.delivery), progressOf(h))
 		}
 		if h.again != nil { // the partition has come back meanwhile
 			x, p := h.again, progressOf(h)
@@ -105,6 +108,47 @@ func (l *loop) letGo(h *held) {
 	default:
 		l.giveBack(h)
 	}
+}
+
+// mostKnown jobs of lost partitions have what ended of them remembered.
+const mostKnown = 4096
+
+// keep remembers what ended of a job whose partition was lost: it could not be
+// stored any more, and if the partition comes back nobody else knows.
+func (l *loop) keep(m message, p queue.Progress) {
+	if len(l.known) >= mostKnown {
+		l.doubtful.add(m)
+		return
+	}
+	l.known[m] = p
+}
+
+// recall adds what was kept to a job that has come back.
+func (l *loop) recall(m message, x *queue.Delivery) {
+	if l.doubtful.has(m) {
+		x.MaybeSent = true
+	}
+	p, ok := l.known[m]
+	if !ok {
+		return
+	}
+	delete(l.known, m)
+	switch {
+	case x.Progress == nil || endedOfAll(*x.Progress) < endedOfAll(p):
+		p.MaybeDuplicate = p.MaybeDuplicate || x.Progress != nil && x.Progress.MaybeDuplicate
+		x.Progress = &p
+	default: // others went on with it
+		x.MaybeSent = true
+	}
+}
+
+func endedOfAll(p queue.Progress) (n int) {
+	for _, ended := range p.Ended {
+		if ended {
+			n++
+		}
+	}
+	return n
 }
 
 // giveBack lets another worker have the job at once.

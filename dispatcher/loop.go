@@ -15,12 +15,13 @@ type loop struct {
 	*Dispatcher
 	plan     *plan.Planner
 	held     map[message]*held
-	owned    map[int]struct{} // partitions, those being given away in order among them
-	leaving  map[int]*leaving // partitions
-	settled  recent           // their endings are stored
-	doubtful recent           // they may have been sent when their partition was lost
-	storing  int              // endings and progress on their way
-	saving   map[int]int      // states of keys on their way, by partition
+	owned    map[int]struct{}           // partitions, those being given away in order among them
+	leaving  map[int]*leaving           // partitions
+	settled  recent                     // their endings are stored
+	known    map[message]queue.Progress // what only this worker knows of jobs whose partition was lost
+	doubtful recent                     // that they may have been sent is all that is kept: there were too many
+	storing  int                        // endings and progress on their way
+	saving   map[int]int                // states of keys on their way, by partition
 	failures failureLog
 	extended time.Time // when the leases of messages were last renewed
 
@@ -54,7 +55,7 @@ func (d *Dispatcher) Run(ctx context.Context) error {
 	storing, giveUp := context.WithCancel(context.WithoutCancel(ctx))
 	l := &loop{
 		Dispatcher: d, plan: plan.New(d.cfg.Plan), held: make(map[message]*held),
-		owned: make(map[int]struct{}), leaving: make(map[int]*leaving),
+		owned: make(map[int]struct{}), known: make(map[message]queue.Progress), leaving: make(map[int]*leaving),
 		calling: calling, outbox: newOutbox(), saving: make(map[int]int), extended: time.Now(),
 		failures: failureLog{noSenders: d.cfg.ServerAudience},
 	}
@@ -146,7 +147,7 @@ func (l *loop) step() time.Time {
 			continue
 		}
 		l.settle(h, queue.Ending{
-			Sent: j.Sent, Dead: j.Dead, Attempts: j.Attempts, MaybeDuplicate: j.MaybeDuplicate, EndedAt: now,
+			Sent: j.Sent, Dead: j.Dead, Attempts: j.Attempts, MaybeDuplicate: j.MaybeDuplicate || h.lost, EndedAt: now,
 		})
 	}
 	for _, j := range step.Dropped {
@@ -158,6 +159,10 @@ func (l *loop) step() time.Time {
 
 // deliver parks a job, or ends it at once if it is none.
 func (l *loop) deliver(x *queue.Delivery) {
+	if _, owned := l.owned[x.Partition]; !owned { // it was given away a moment ago
+		l.release(x)
+		return
+	}
 	l.observer.JobDelivered(x.Lane, x.Redelivered || x.MaybeSent)
 	m := messageOf(x)
 	if l.settled.has(m) { // its acknowledgement was lost
@@ -175,9 +180,7 @@ func (l *loop) deliver(x *queue.Delivery) {
 		}
 		return
 	}
-	if l.doubtful.has(m) { // it has come back, and nobody else knows
-		x.MaybeSent = true
-	}
+	l.recall(m, x)
 	h := &held{delivery: x}
 	l.held[m] = h
 	if err := l.invalid(x); err != nil {

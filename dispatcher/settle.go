@@ -5,6 +5,7 @@ import (
 	"errors"
 	"slices"
 	"sync"
+	"sync/atomic"
 	"time"
 
 	"github.com/invitedhq/invited/queue"
@@ -90,26 +91,32 @@ func endedOf(h *held) JobEnded {
 // have been sent.
 const leaveFor = 2 * time.Second
 
-// leave gives back what has not ended. A job whose call was cut off may have
-// been sent: that must be known to whoever sends it again.
+// leave gives back what is left. Of a job that has ended, and could not be
+// stored, and of one whose call was cut off and may have been sent, the next
+// owner must know: what can't be told makes the stop one that was not in order.
 func (l *loop) leave(ctx context.Context, cut bool) error {
 	ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), leaveFor)
 	defer cancel()
 	var saving sync.WaitGroup
+	var untold atomic.Bool
 	for _, h := range l.inOrder() {
 		switch {
 		case h.lost:
-		case h.job == nil || !h.job.MaybeDuplicate || h.ending:
+		case h.job == nil || !h.job.MaybeDuplicate && !h.ending:
 			l.release(h.delivery)
 		default:
 			saving.Add(1)
-			l.store.SaveProgress(ctx, h.delivery, progressOf(h), func(error) {
+			l.store.SaveProgress(ctx, h.delivery, progressOf(h), func(err error) {
+				if err != nil {
+					untold.Store(true)
+				}
 				l.release(h.delivery)
 				saving.Done()
 			})
 		}
 	}
 	saving.Wait()
+	l.clean.Store(!untold.Load())
 	if cut {
 		return ErrGraceOver
 	}

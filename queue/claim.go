@@ -15,6 +15,7 @@ import (
 type ownerRecord struct {
 	Worker   string `json:"worker"`
 	Released bool   `json:"released,omitempty"` // it has handed over in order
+	Over     uint64 `json:"over,omitempty"`     // sequence of the record that it was written over
 }
 
 // claim is a partition that has become this worker's.
@@ -40,29 +41,24 @@ const (
 func (m *members) tryClaim(ctx context.Context, partition int) (c claim, ok bool, err error) {
 	ctx, cancel := context.WithTimeout(ctx, apiTimeout)
 	defer cancel()
-	var record ownerRecord
-	subject := ownerSubject(partition)
-	last, err := m.stream.GetLastMsgForSubject(ctx, subject)
-	switch {
-	case errors.Is(err, jetstream.ErrMsgNotFound):
-		c.from = unknown
-	case err != nil:
+	record, revision, err := m.owner(ctx, partition)
+	if err != nil {
 		return c, false, err
+	}
+	c.revision = revision
+	switch {
+	case revision == 0:
+		c.from = unknown
+	case record.Released:
+		c.from = released
+	case record.Worker == m.me:
+		c.from = mine
 	default:
-		c.revision = last.Sequence
-		if err := json.Unmarshal(last.Data, &record); err != nil {
-			return c, false, fmt.Errorf("the record of who owns partition %d: %w", partition, err)
+		gone, err := m.isGone(ctx, record.Worker)
+		if err != nil || !gone {
+			return c, false, err
 		}
-		switch {
-		case record.Released:
-			c.from = released
-		case record.Worker == m.me:
-			c.from = mine
-		case m.alive(record.Worker):
-			return c, false, nil
-		default:
-			c.from = abandoned
-		}
+		c.from = abandoned
 	}
 	if time.Now().After(m.lease()) {
 		return c, false, errNoLease
@@ -70,6 +66,7 @@ func (m *members) tryClaim(ctx context.Context, partition int) (c claim, ok bool
 	if c.revision, err = m.writeOwner(ctx, partition, c.revision, ownerRecord{Worker: m.me}); err != nil {
 		return c, false, err
 	}
+	m.claimed(partition, c.revision)
 	stored, err := m.stream.GetMsg(ctx, c.revision)
 	if err != nil {
 		return c, false, err // the next try finds it mine
@@ -78,7 +75,43 @@ func (m *members) tryClaim(ctx context.Context, partition int) (c claim, ok bool
 	return c, true, nil
 }
 
+// owner reads whose a partition is; revision 0: nobody ever wrote that down.
+func (m *members) owner(ctx context.Context, partition int) (r ownerRecord, revision uint64, err error) {
+	last, err := m.stream.GetLastMsgForSubject(ctx, ownerSubject(partition))
+	if errors.Is(err, jetstream.ErrMsgNotFound) {
+		return r, 0, nil
+	}
+	if err != nil {
+		return r, 0, err
+	}
+	if err := json.Unmarshal(last.Data, &r); err != nil {
+		return r, 0, fmt.Errorf("the record of who owns partition %d: %w", partition, err)
+	}
+	return r, last.Sequence, nil
+}
+
+// isGone says whether a partition's owner is. One that was not heard of may
+// only not have been heard: the server knows.
+func (m *members) isGone(ctx context.Context, id string) (bool, error) {
+	if id == "" {
+		return true, nil // it was left, but not in order
+	}
+	if m.alive(id) {
+		return false, nil
+	}
+	age, err := m.age(ctx, id)
+	if err != nil {
+		return false, err
+	}
+	if age < expireAfter {
+		m.heard(id, memberRecord{}, time.Now().Add(-age))
+		return false, nil
+	}
+	return true, nil
+}
+
 func (m *members) writeOwner(ctx context.Context, partition int, over uint64, r ownerRecord) (uint64, error) {
+	r.Over = over
 	data, err := json.Marshal(r)
 	if err != nil {
 		return 0, err

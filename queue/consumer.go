@@ -77,6 +77,8 @@ func (q *Queue) consume(ctx context.Context, worker Worker) {
 	<-ctx.Done()
 	members.leave(keeping)
 	working.Wait()
+	done() // no renewal comes after this worker has left
+	around.Wait()
 	leave()
 }
 

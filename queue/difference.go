@@ -56,10 +56,7 @@ func differences(found, want jetstream.StreamConfig) (differ []error) {
 	if found.MaxMsgsPerSubject != want.MaxMsgsPerSubject && want.MaxMsgsPerSubject > 0 {
 		add("max messages per subject", found.MaxMsgsPerSubject, want.MaxMsgsPerSubject, edit("--max-msgs-per-subject=1"))
 	}
-	if want.Name == ProgressStream && !found.AllowDirect {
-		add("direct get", "off", "on", edit("--allow-direct"))
-	}
-	if want.Name == WorkersStream && found.AllowDirect {
+	if found.AllowDirect && !want.AllowDirect {
 		add("direct get", "on", "off", edit("--no-allow-direct"))
 	}
 	if want.AllowMsgTTL && !found.AllowMsgTTL {

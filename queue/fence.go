@@ -84,6 +84,9 @@ func (r *records) put(stream jetstream.Stream, until time.Time, x *entry) {
 		s = &slot{fence: fence{stream: stream, subject: subject}}
 		r.slots[subject] = s
 	}
+	if !s.busy && !s.until.IsZero() && time.Now().After(s.until) {
+		s.fence.last = 0 // the record has run out
+	}
 	s.until = until
 	if s.busy {
 		if replaced := s.next; replaced != nil {

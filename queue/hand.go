@@ -20,7 +20,7 @@ type hand struct {
 	costs map[uint64]int
 	keys  map[string]*handKey // by subject
 	asked list.List           // of *handKey: those with jobs aside, in turn
-	aside int                 // jobs
+	aside map[uint64]*ref     // by sequence
 }
 
 // handKey is one key's part of it.
@@ -28,7 +28,7 @@ type handKey struct {
 	subject string
 	cost    int
 	moved   time.Time // when its first job came into the hand, or one last left it
-	aside   []ref     // oldest first
+	aside   []*ref    // oldest first
 	turn    *list.Element
 }
 
@@ -44,6 +44,8 @@ type ref struct {
 const (
 	// stalledAfter is how long a key's jobs do not move before more of them are set aside.
 	stalledAfter = 50 * time.Millisecond
+	// waitAtMost is how long others wait behind a key that gets on and has most of the hand.
+	waitAtMost = 100 * time.Millisecond
 	// handMin is what each key may have in hand in any case: enough to fill a call.
 	handMin = 32
 	// unit is how many bytes of a job cost as much as the job itself does.
@@ -51,7 +53,10 @@ const (
 )
 
 func newHand(size int, alone bool) *hand {
-	return &hand{size: size, alone: alone, jobs: make(map[uint64]*handKey), costs: make(map[uint64]int), keys: make(map[string]*handKey)}
+	return &hand{
+		size: size, alone: alone, jobs: make(map[uint64]*handKey), costs: make(map[uint64]int),
+		keys: make(map[string]*handKey), aside: make(map[uint64]*ref),
+	}
 }
 
 func costOf(bytes int) int { return 1 + bytes/unit }
@@ -66,9 +71,13 @@ const (
 )
 
 // admit says what to do with the next job of a key. What is to be taken is in hand then.
-func (h *hand) admit(now time.Time, subject string, sequence uint64, cost int) verdict {
+// waited is for how long it has been waited for already.
+func (h *hand) admit(now time.Time, waited time.Duration, subject string, sequence uint64, cost int) verdict {
 	if _, again := h.jobs[sequence]; again {
 		return take // its lease is new; the job is in hand already
+	}
+	if h.aside[sequence] != nil {
+		return setAside
 	}
 	k := h.keys[subject]
 	if k == nil {
@@ -81,7 +90,8 @@ func (h *hand) admit(now time.Time, subject string, sequence uint64, cost int) v
 	case h.total+cost <= h.size || k.cost < h.least():
 		h.put(now, k, sequence, cost)
 		return take
-	case !h.alone && now.Sub(k.moved) >= stalledAfter:
+	case h.alone:
+	case now.Sub(k.moved) >= stalledAfter, waited >= waitAtMost && k.cost > h.size/2:
 		return setAside
 	}
 	return waitFor
@@ -126,15 +136,20 @@ func (h *hand) forget(k *handKey) {
 	}
 }
 
-// setAside keeps only the name of a job that was not admitted.
+// setAside keeps only the name of a job that was not admitted. Of one that is
+// aside already the lease is new.
 func (h *hand) setAside(subject string, r ref) {
+	if known := h.aside[r.sequence]; known != nil {
+		*known = r
+		return
+	}
 	k := h.keys[subject]
 	if k == nil { // its last one has left meanwhile
 		k = &handKey{subject: subject}
 		h.keys[subject] = k
 	}
-	k.aside = append(k.aside, r)
-	h.aside++
+	k.aside = append(k.aside, &r)
+	h.aside[r.sequence] = &r
 	if k.turn == nil {
 		k.turn = h.asked.PushBack(k)
 	}
@@ -150,27 +165,15 @@ func (h *hand) next(now time.Time) (r ref, ok bool) {
 		if k.cost > 0 && k.cost+r.cost > h.share() {
 			continue
 		}
-		k.aside[0] = ref{}
+		k.aside[0] = nil
 		k.aside = k.aside[1:]
-		h.aside--
+		delete(h.aside, r.sequence)
 		if len(k.aside) == 0 {
 			h.asked.Remove(k.turn)
 			k.aside, k.turn = nil, nil
 		}
 		h.put(now, k, r.sequence, r.cost)
-		return r, true
+		return *r, true
 	}
 	return ref{}, false
-}
-
-// all are all jobs set aside.
-func (h *hand) all() []*ref {
-	refs := make([]*ref, 0, h.aside)
-	for e := h.asked.Front(); e != nil; e = e.Next() {
-		k := e.Value.(*handKey)
-		for i := range k.aside {
-			refs = append(refs, &k.aside[i])
-		}
-	}
-	return refs
 }

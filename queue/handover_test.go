@@ -68,7 +68,7 @@ func (w *tenant) Deliver(d *queue.Delivery) {
 	w.held = append(w.held, d)
 }
 
-func (w *tenant) Disown(_ context.Context, partition int, lost bool) {
+func (w *tenant) Disown(_ context.Context, partition int, lost bool) bool {
 	w.book.mu.Lock()
 	if w.book.owners[partition] == w {
 		delete(w.book.owners, partition)
@@ -86,6 +86,7 @@ func (w *tenant) Disown(_ context.Context, partition int, lost bool) {
 		}
 	}
 	w.held = kept
+	return true
 }
 
 // take empties the worker's hands.

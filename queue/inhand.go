@@ -1,6 +1,8 @@
 package queue
 
 import (
+	"maps"
+	"slices"
 	"sync"
 	"time"
 )
@@ -25,11 +27,11 @@ func newInHand(size int, alone bool) *inHand {
 	return &inHand{room: make(chan struct{}, 1), hand: newHand(size, alone)}
 }
 
-func (h *inHand) admit(now time.Time, m message) verdict {
+func (h *inHand) admit(now time.Time, waited time.Duration, m message) verdict {
 	h.mu.Lock()
 	defer h.mu.Unlock()
 	cost := costOf(len(m.data))
-	v := h.hand.admit(now, m.subject, m.sequence, cost)
+	v := h.hand.admit(now, waited, m.subject, m.sequence, cost)
 	if v == setAside {
 		r := ref{sequence: m.sequence, delivered: m.delivered, cost: cost, lease: m.lease, since: now}
 		h.hand.setAside(m.subject, r)
@@ -55,7 +57,7 @@ func (h *inHand) left(now time.Time, sequence uint64) {
 func (h *inHand) extend(now time.Time) {
 	h.mu.Lock()
 	defer h.mu.Unlock()
-	for _, r := range h.hand.all() {
+	for _, r := range h.hand.aside {
 		if now.Sub(r.since) >= asideFor/2 && r.lease.release(asideFor) == nil {
 			r.since = now
 		}
@@ -66,7 +68,7 @@ func (h *inHand) extend(now time.Time) {
 func (h *inHand) giveBack() {
 	h.mu.Lock()
 	defer h.mu.Unlock()
-	for _, r := range h.hand.all() {
-		_ = r.lease.release(0)
+	for _, sequence := range slices.Sorted(maps.Keys(h.hand.aside)) {
+		_ = h.hand.aside[sequence].lease.release(0)
 	}
 }

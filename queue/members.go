@@ -50,6 +50,7 @@ type members struct {
 	mu      sync.Mutex
 	others  map[string]*member
 	shares  *shares   // among those that take something new
+	claims  []uint64  // by partition: the sequence of this worker's last one
 	until   time.Time // the end of this worker's lease; zero: none yet
 	steady  time.Time // since when renewals succeed without a gap; zero: the last one failed
 	leaving bool
@@ -82,7 +83,8 @@ func newMembers(q *Queue) *members {
 	me := workerName()
 	m := &members{
 		q: q, stream: q.streams[WorkersStream], me: me, lapse: func() {},
-		others: make(map[string]*member), shares: newShares(me, q.partitions), changed: make(chan struct{}),
+		others: make(map[string]*member), changed: make(chan struct{}),
+		shares: newShares(me, q.partitions), claims: make([]uint64, q.partitions),
 	}
 	m.shares.set(me, true)
 	return m
@@ -125,9 +127,23 @@ func (m *members) receive(msg *nats.Msg, partitions []*partition) {
 	}
 	n, err := strconv.Atoi(strings.TrimPrefix(msg.Subject, ownerPrefix))
 	var r ownerRecord
-	if err == nil && n >= 0 && n < len(partitions) && json.Unmarshal(msg.Data, &r) == nil {
+	if err == nil && n >= 0 && n < len(partitions) && json.Unmarshal(msg.Data, &r) == nil && !m.late(n, r) {
 		partitions[n].ownerChanged(r)
 	}
+}
+
+// late says whether an owner's record is from before this worker's own claim:
+// what is heard and what is read need not come in the order it was written.
+func (m *members) late(partition int, r ownerRecord) bool {
+	m.mu.Lock()
+	defer m.mu.Unlock()
+	return r.Over < m.claims[partition]
+}
+
+func (m *members) claimed(partition int, revision uint64) {
+	m.mu.Lock()
+	defer m.mu.Unlock()
+	m.claims[partition] = revision
 }
 
 func (m *members) heard(id string, r memberRecord, at time.Time) {
@@ -290,6 +306,9 @@ func (m *members) say(ctx context.Context, r memberRecord) error {
 func (m *members) endSilent(ctx context.Context) {
 	now := time.Now()
 	for _, id := range m.silent(now) {
+		if time.Since(now) > renewEvery/2 {
+			return // the next renewal is due; the others are looked at after it
+		}
 		age, err := m.age(ctx, id)
 		switch {
 		case err != nil:

@@ -26,7 +26,9 @@ type partition struct {
 	cancel  context.CancelCauseFunc // of the work going on; nil: none
 	stopped chan struct{}           // closed when that work has ended
 
-	debt *debt // only run's goroutine touches it
+	// Only run's goroutine touches these.
+	debt   *debt
+	unsure bool // the record may be this worker's though it does not know
 }
 
 // debt is a record that still says this worker owns the partition, though it
@@ -74,12 +76,16 @@ func (p *partition) claim(ctx context.Context) (c claim, epoch int, ok bool) {
 		case wanted:
 			c, ok, err := p.members.tryClaim(ctx, p.n)
 			if ok {
-				p.debt = nil
+				p.debt, p.unsure = nil, false
 				return c, epoch, true
 			}
+			p.unsure = p.unsure || err != nil
 			if err != nil && ctx.Err() == nil {
 				p.q.trouble.warn(p.q.log, "a partition can't be claimed; it is tried again", "partition", p.n, "error", err)
 			}
+			again.Reset(claimAgain)
+		case p.unsure:
+			p.makeSure(ctx)
 			again.Reset(claimAgain)
 		case p.debt != nil:
 			p.pay(ctx)
@@ -105,15 +111,17 @@ func (p *partition) work(ctx context.Context, c claim, epoch int) {
 			p.worker.Own(p.n, keys)
 			known := p.consume(working, cancel, c)
 			lost := isLost(context.Cause(working))
-			p.worker.Disown(context.WithoutCancel(ctx), p.n, lost)
-			if known && !lost {
+			clean := p.worker.Disown(context.WithoutCancel(ctx), p.n, lost)
+			p.q.progress.disown(p.n)
+			if known && clean && !lost {
 				after = ownerRecord{Worker: p.members.me, Released: true}
 			}
 		}
 		p.end()
 	}
 	switch why := context.Cause(working); {
-	case errors.Is(why, errLost): // the record is another's
+	case errors.Is(why, errLost): // the record is another's, most likely
+		p.unsure = true
 	case errors.Is(why, errLapsed): // most likely it is claimed again before long
 		p.debt = &debt{c.revision, after}
 	default:
@@ -236,6 +244,23 @@ func (p *partition) unwanted(ctx context.Context, known func() bool) bool {
 		case <-ctx.Done():
 			return false
 		}
+	}
+}
+
+// makeSure looks whether the record says that the partition is this worker's,
+// which does not want it: a claim whose answer was lost. While that stands
+// nobody else can have it.
+func (p *partition) makeSure(ctx context.Context) {
+	ctx, cancel := context.WithTimeout(ctx, payWithin)
+	defer cancel()
+	record, revision, err := p.members.owner(ctx, p.n)
+	if err != nil {
+		return // asked again soon
+	}
+	p.unsure = false
+	if record.Worker == p.members.me && !record.Released {
+		p.debt = &debt{revision, ownerRecord{}}
+		p.pay(ctx)
 	}
 }
 

@@ -127,6 +127,7 @@ type progressState struct {
 	data     []byte // nil: not read
 	sequence uint64 // of the record that was read
 	ours     bool   // this worker has saved one
+	part     int    // of its job
 	over     bool   // the job ended
 }
 
@@ -152,7 +153,7 @@ func (l *progressLog) load(ctx context.Context) error {
 	defer l.mu.Unlock()
 	for subject, s := range l.records {
 		if s.ours || s.over {
-			read[subject] = s // what we saved is newer
+			read[subject] = s // its job is in this worker's hands, and what we saved is newer
 		}
 	}
 	l.records = read
@@ -230,7 +231,8 @@ func (l *progressLog) forget(ctx context.Context, subject string) error {
 }
 
 // begin registers a save.
-func (l *progressLog) begin(subject string, data []byte) {
+func (l *progressLog) begin(d *Delivery, data []byte) {
+	subject := d.key().progressSubject()
 	l.mu.Lock()
 	defer l.mu.Unlock()
 	s := l.records[subject]
@@ -238,7 +240,19 @@ func (l *progressLog) begin(subject string, data []byte) {
 		s = &progressState{}
 		l.records[subject] = s
 	}
-	s.ours, s.data = true, data
+	s.ours, s.data, s.part = true, data, d.Partition
+}
+
+// disown forgets what was saved of a partition's jobs: others go on with them.
+func (l *progressLog) disown(partition int) {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	for subject, s := range l.records {
+		if s.ours && s.part == partition && !s.over {
+			delete(l.records, subject)
+			l.saves.forget(subject)
+		}
+	}
 }
 
 // over says whether the job has ended: then a save need not be tried again.
@@ -272,7 +286,7 @@ func (q *Queue) SaveProgress(ctx context.Context, d *Delivery, p Progress, done 
 		return
 	}
 	subject := d.key().progressSubject()
-	q.progress.begin(subject, data)
+	q.progress.begin(d, data)
 	lapsed := q.lapsed()
 	q.records.put(q.streams[ProgressStream], time.Time{}, &entry{
 		ctx: ctx, done: done,

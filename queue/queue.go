@@ -18,7 +18,7 @@ type Options struct {
 	Partitions int // of INVITES, when it is created, 1 to 512; 16
 
 	AckWait           time.Duration // a delivery's lease, at least 1 s; 30 s
-	MaxInHand         int           // jobs of one partition in hand; more are set aside; 4,096
+	MaxInHand         int           // jobs of one partition in hand; more are set aside; 1,024
 	CampaignMaxInHand int           // jobs of one campaign in hand; 256
 	MaxPending        int           // endings and progress on their way to the streams; 4,096
 
@@ -29,7 +29,7 @@ func (o Options) withDefaults() (Options, error) {
 	o.Replicas = or(o.Replicas, 1)
 	o.Partitions = or(o.Partitions, defaultPartitions)
 	o.AckWait = or(o.AckWait, 30*time.Second)
-	o.MaxInHand = or(o.MaxInHand, 4096)
+	o.MaxInHand = or(o.MaxInHand, 1024)
 	o.CampaignMaxInHand = or(o.CampaignMaxInHand, 256)
 	o.MaxPending = or(o.MaxPending, 4096)
 	o.Logger = or(o.Logger, slog.Default())

@@ -19,7 +19,7 @@ const (
 func readAll(ctx context.Context, s jetstream.Stream, cfg jetstream.ConsumerConfig, each func(jetstream.Msg) error) error {
 	cfg.AckPolicy = jetstream.AckNonePolicy
 	cfg.MemoryStorage = true
-	cfg.InactiveThreshold = time.Minute
+	cfg.InactiveThreshold = 10 * time.Minute // a batch may be worked off slowly, as by a replay
 	reader, err := s.CreateConsumer(ctx, cfg)
 	if err != nil {
 		return explain(err)

@@ -122,12 +122,13 @@ func (w *idler) Own(partition int, _ []queue.KeyState) {
 
 func (w *idler) Deliver(d *queue.Delivery) { _ = d.Ack() }
 
-func (w *idler) Disown(_ context.Context, partition int, _ bool) {
+func (w *idler) Disown(_ context.Context, partition int, _ bool) bool {
 	w.crew.mu.Lock()
 	defer w.crew.mu.Unlock()
 	if w.crew.owned[partition] == w {
 		delete(w.crew.owned, partition)
 	}
+	return true
 }
 
 // leave stops a worker in order, or without a word.

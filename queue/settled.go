@@ -14,7 +14,7 @@ import (
 
 // settledKept is how many recent results are looked at for jobs whose
 // acknowledgement was lost. Only as many can be lost at once as were
-// unacknowledged: 16 partitions of 4,096.
+// in hand: with all partitions, 16 of 1,024, four times over.
 const settledKept = 1 << 16
 
 // settledLog knows the jobs whose result is stored though they may still be in
@@ -25,7 +25,8 @@ type settledLog struct {
 
 	mu    sync.RWMutex
 	known map[messageKey]struct{}
-	read  uint64 // the last sequence of INVITE_RESULTS that was read
+	older map[messageKey]struct{} // the generation before
+	read  uint64                  // the last sequence of INVITE_RESULTS that was read
 }
 
 // endings is what workers stored of jobs that may still be in their queues.
@@ -82,7 +83,7 @@ func (l *settledLog) load(ctx context.Context) error {
 	}
 	l.mu.Lock()
 	if len(l.known) > settledKept {
-		clear(l.known) // what was in it has been acknowledged since, or ages ago
+		l.older, l.known = l.known, make(map[messageKey]struct{})
 	}
 	l.mu.Unlock()
 	// What was read is kept also when the rest can't be: the next try goes on from there.
@@ -112,6 +113,9 @@ func (l *settledLog) has(key messageKey) bool {
 	l.mu.RLock()
 	defer l.mu.RUnlock()
 	_, ok := l.known[key]
+	if !ok {
+		_, ok = l.older[key]
+	}
 	return ok
 }
 

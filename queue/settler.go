@@ -210,7 +210,9 @@ const (
 // retry does what is left of an entry until that is done or its context ends.
 // Message IDs keep what was stored after all from being stored twice.
 func (s *settler) retry(x *entry) {
-	s.warn(x)
+	if x.fence == nil { // else most likely its record has run out, or is newer: no trouble
+		s.warn(x)
+	}
 	b := backoff.NewExponentialBackOff(backoff.WithInitialInterval(retryFirst),
 		backoff.WithMaxInterval(retryMax), backoff.WithMaxElapsedTime(0))
 	err := backoff.Retry(func() error { return s.rest(x) }, backoff.WithContext(b, x.ctx))

@@ -263,8 +263,9 @@ func (s *source) admit(ctx context.Context, msg jetstream.Msg) {
 		return
 	}
 	s.pin.Store(new(msg.Headers().Get(headerPin)))
-	for {
-		switch s.inHand.admit(time.Now(), m) {
+	for began := time.Now(); ; {
+		now := time.Now()
+		switch s.inHand.admit(now, now.Sub(began), m) {
 		case take:
 			s.deliver(ctx, m)
 			return
@@ -301,7 +302,7 @@ func (s *source) fetch(ctx context.Context, r ref) {
 	lease := r.lease
 	lease.ended = func() { s.inHand.left(time.Now(), r.sequence) }
 	if err != nil { // purged; if it only seems so, it comes again
-		_ = lease.release(0)
+		_ = lease.release(time.Second)
 		return
 	}
 	s.deliver(ctx, message{

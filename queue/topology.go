@@ -41,7 +41,8 @@ func streams(o Options, maxPayload int64) []jetstream.StreamConfig {
 		return jetstream.StreamConfig{
 			Name: name, Description: description, Subjects: []string{subjects},
 			Storage: jetstream.FileStorage, Replicas: o.Replicas, Duplicates: dedupeWindow,
-			AllowDirect: true, AllowAtomicPublish: true,
+			// What is read must be what is true: a replica that lags would answer a direct get from the past.
+			AllowDirect: false, AllowAtomicPublish: true,
 		}
 	}
 	work := func(name, description, subjects string) jetstream.StreamConfig {
@@ -66,7 +67,6 @@ func streams(o Options, maxPayload int64) []jetstream.StreamConfig {
 	keys.MaxMsgsPerSubject, keys.AllowMsgTTL = 1, true // each record says how long it matters
 	workers := stream(WorkersStream, "invited: internal, which workers there are and who owns which partition", workersPrefix+">")
 	workers.MaxMsgsPerSubject = 1
-	workers.AllowDirect = false // whose a partition is, is asked of the stream's leader
 	return []jetstream.StreamConfig{jobs, campaigns, dead, results, progress, keys, workers}
 }
 

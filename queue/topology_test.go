@@ -93,7 +93,7 @@ func TestOpenRefusesAStreamThatWouldBreakAPromise(t *testing.T) {
 			c.SubjectTransform.Destination = strings.Replace(c.SubjectTransform.Destination, ",1,2", ",1", 1)
 		}},
 		{"no-ack", "INVITES", "--ack", func(c *jetstream.StreamConfig) { c.NoAck = true }},
-		{"direct get", "INVITE_PROGRESS", "--allow-direct", func(c *jetstream.StreamConfig) { c.AllowDirect = false }},
+		{"direct get", "INVITE_PROGRESS", "--no-allow-direct", func(c *jetstream.StreamConfig) { c.AllowDirect = true }},
 	}
 	model := open(t, embeddedtest.Start(t), queue.Options{})
 	for i, test := range tests {

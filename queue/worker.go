@@ -21,7 +21,9 @@ type Worker interface {
 	// the partition is lost it may be another worker's already: nothing more of
 	// it may be sent, nothing is given back, and it returns at once; what is in
 	// a call is still to be settled.
-	Disown(ctx context.Context, partition int, lost bool)
+	// It reports false where something of that could not be done: then the next
+	// owner takes what it gets for what may have been sent.
+	Disown(ctx context.Context, partition int, lost bool) (clean bool)
 }
 
 // DeliverFunc is a Worker that knows nothing of keys and quotas. Its Disown does
@@ -35,7 +37,7 @@ func (DeliverFunc) Own(int, []KeyState) {}
 func (f DeliverFunc) Deliver(d *Delivery) { f(d) }
 
 // Disown implements Worker.
-func (DeliverFunc) Disown(context.Context, int, bool) {}
+func (DeliverFunc) Disown(context.Context, int, bool) bool { return true }
 
 // Lease is until when this worker may send: it is to be asked right before each
 // call. A time that has passed means not now: NATS did not answer lately, and

@@ -128,7 +128,11 @@ func (k *key) hold(now time.Time) (hold, time.Time) {
 			return until, at
 		}
 	}
-	free, at := k.log.free(now, k.reserve(now))
+	windows := k.log.windows
+	if k.probing { // the service has said when to call: what was learnt may not hold that up
+		windows = k.limits.Windows
+	}
+	free, at := k.log.freeIn(now, windows, k.reserve(now))
 	switch {
 	case free:
 		return nothing, time.Time{}

@@ -65,12 +65,12 @@ func TestAnUnknownQuotaIsFound(t *testing.T) {
 		"published":       {published, 600, false},
 		"one short":       {[]Window{{3, 10 * time.Second}}, 1080, true},
 		"one long":        {[]Window{{100, time.Minute}}, 6000, false},
-		"few and many":    {[]Window{{1, 5 * time.Second}, {20, 10 * time.Minute}}, 120, false},
+		"few and many":    {[]Window{{1, 5 * time.Second}, {20, 10 * time.Minute}}, 120, true},
 		"one in a minute": {[]Window{{1, time.Minute}}, 60, true},
 	} {
 		for _, says := range []func(Window) xbl.Throttle{nil, numbers} {
 			for _, offset := range []time.Duration{-1, 0, 4300 * time.Millisecond, 100 * time.Second} {
-				if says == nil && q.rough && offset == 4300*time.Millisecond {
+				if says == nil && q.rough && offset > 0 {
 					continue // docs/decisions/0006-learning.md: what it can get wrong
 				}
 				t.Run(fmt.Sprintf("%s, numbers %t, offset %s", name, says != nil, offset), func(t *testing.T) {

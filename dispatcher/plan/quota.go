@@ -22,8 +22,12 @@ type callLog struct {
 // each window unused. If not, it says from when; a zero time means that only
 // the answer to a call in flight can tell.
 func (l *callLog) free(now time.Time, reserve float64) (bool, time.Time) {
+	return l.freeIn(now, l.windows, reserve)
+}
+
+func (l *callLog) freeIn(now time.Time, windows []Window, reserve float64) (bool, time.Time) {
 	var at time.Time
-	for _, w := range l.windows {
+	for _, w := range windows {
 		room := w.Max - reserved(w.Max, reserve) - 1 - l.inFlight // how many answered calls may still occupy w
 		if room < 0 {
 			return false, time.Time{}
