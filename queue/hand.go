@@ -47,7 +47,7 @@ const (
 	// waitAtMost is how long others wait behind a key that gets on and has most of the hand.
 	waitAtMost = 100 * time.Millisecond
 	// handMin is what each key may have in hand in any case: enough to fill a call.
-	handMin = 32
+	handMin = 16
 	// unit is how many bytes of a job cost as much as the job itself does.
 	unit = 1024
 )

@@ -19,7 +19,7 @@ type Options struct {
 
 	AckWait           time.Duration // a delivery's lease, at least 1 s; 30 s
 	MaxInHand         int           // jobs of one partition in hand; more are set aside; 1,024
-	CampaignMaxInHand int           // jobs of one campaign in hand; 256
+	CampaignMaxInHand int           // jobs of one campaign in hand; 160
 	MaxPending        int           // endings and progress on their way to the streams; 4,096
 
 	Logger *slog.Logger // slog.Default()
@@ -30,7 +30,7 @@ func (o Options) withDefaults() (Options, error) {
 	o.Partitions = or(o.Partitions, defaultPartitions)
 	o.AckWait = or(o.AckWait, 30*time.Second)
 	o.MaxInHand = or(o.MaxInHand, 1024)
-	o.CampaignMaxInHand = or(o.CampaignMaxInHand, 256)
+	o.CampaignMaxInHand = or(o.CampaignMaxInHand, 160)
 	o.MaxPending = or(o.MaxPending, 4096)
 	o.Logger = or(o.Logger, slog.Default())
 	switch {
