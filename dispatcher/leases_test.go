@@ -12,6 +12,7 @@ import (
 	"github.com/invitedhq/invited/dispatcher"
 	"github.com/invitedhq/invited/dispatcher/plan"
 	"github.com/invitedhq/invited/queue"
+	"github.com/invitedhq/invited/queue/embedded/embeddedtest"
 	"github.com/invitedhq/invited/xbl/xblsim"
 )
 
@@ -75,5 +76,44 @@ func TestAStoreThatTakesNothingDoesNotStopTheLoop(t *testing.T) {
 		begun := time.Now()
 		require.ErrorIs(t, stop(), dispatcher.ErrGraceOver)
 		assert.Less(t, time.Since(begun), s.cfg.Grace+5*time.Second, "and a stop ends after its grace")
+	})
+}
+
+func TestWhatAStopCouldNotStoreIsNotSentAgain(t *testing.T) {
+	inFakeTime(t, xblsim.Options{}, func(t *testing.T, s *system) {
+		s.cfg.Grace = time.Second
+		s.wrap = func(inner dispatcher.Store) dispatcher.Store { return stuckStore{inner} }
+		stop := s.work()
+		pass(time.Second)
+		s.publish(to("ada"), 4)
+		pass(time.Second)
+		require.ErrorIs(t, stop(), dispatcher.ErrGraceOver)
+		require.Equal(t, 4, s.sim.Ledger().Unique)
+		s.wrap = nil
+		s.work()
+		pass(time.Minute)
+		require.Len(t, s.ended(), 1)
+		assert.Equal(t, 4, s.ended()[0].Sent)
+		assert.Zero(t, s.sim.Ledger().Duplicates, "the next owner only stores how it ended")
+		s.requireQueuesEmpty()
+	})
+}
+
+func TestAnAnswerThatComesAfterTheLeaseHasEndedCounts(t *testing.T) {
+	inFakeTime(t, xblsim.Options{Latency: 9500 * time.Millisecond}, func(t *testing.T, s *system) {
+		s.cfg.Plan.Limits.MaxInFlight = 1
+		wire := &embeddedtest.Wire{Server: s.server}
+		s.joinOver(wire)
+		pass(time.Second)
+		s.publish(to("ada"), 48)
+		pass(500 * time.Millisecond)
+		wire.Cut()
+		pass(9 * time.Second) // the lease ends, and the call is answered
+		wire.Mend()
+		pass(2 * time.Minute)
+		require.Len(t, s.ended(), 1)
+		assert.Equal(t, 48, s.ended()[0].Sent)
+		assert.Zero(t, s.sim.Ledger().Duplicates, "what was sent is known, though its partition was lost meanwhile")
+		s.requireQueuesEmpty()
 	})
 }

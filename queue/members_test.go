@@ -41,3 +41,32 @@ func TestARecordFromBeforeAClaimEndsNoWork(t *testing.T) {
 		require.ErrorIs(t, context.Cause(working), errLost)
 	})
 }
+
+// TestAClaimWhoseAnswerWasLostIsGivenUp: the record says that a worker owns a
+// partition which it does not want any more, and it never learnt that.
+func TestAClaimWhoseAnswerWasLostIsGivenUp(t *testing.T) {
+	embeddedtest.HoldClock(t)
+	synctest.Test(t, func(t *testing.T) {
+		q, err := Open(t.Context(), embeddedtest.Connect(t, embeddedtest.Start(t)), Options{Partitions: 1})
+		require.NoError(t, err)
+		defer q.Close()
+		m, other := newMembers(q), newMembers(q)
+		require.NoError(t, m.renew(t.Context()))
+		require.NoError(t, other.renew(t.Context()))
+		_, err = m.writeOwner(t.Context(), 0, 0, ownerRecord{Worker: m.me})
+		require.NoError(t, err)
+		_, ok, err := other.tryClaim(t.Context(), 0)
+		require.NoError(t, err)
+		require.False(t, ok, "its owner is alive")
+
+		p := newPartition(0, m, DeliverFunc(nil), nil)
+		p.unsure = true
+		p.makeSure(t.Context())
+		require.False(t, p.unsure)
+		require.Nil(t, p.debt)
+		c, ok, err := other.tryClaim(t.Context(), 0)
+		require.NoError(t, err)
+		require.True(t, ok)
+		require.Equal(t, abandoned, c.from, "nobody knows what was in hand")
+	})
+}
