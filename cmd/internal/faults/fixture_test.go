@@ -1,0 +1,138 @@
+package faults
+
+import (
+	"context"
+	"flag"
+	"fmt"
+	"os"
+	"sync"
+	"testing"
+	"time"
+
+	"github.com/nats-io/nats.go"
+	"github.com/stretchr/testify/require"
+	"go.uber.org/goleak"
+
+	"github.com/invitedhq/invited/cmd/internal/harness"
+	"github.com/invitedhq/invited/queue"
+)
+
+var (
+	programs harness.Programs
+	rounds   = flag.Int("rounds", 1, "how many times as much each fault is done")
+)
+
+func TestMain(m *testing.M) {
+	goleak.VerifyTestMain(m, goleak.Cleanup(func(status int) {
+		programs.Remove()
+		os.Exit(status)
+	}))
+}
+
+const (
+	title   = 730
+	latency = 20 * time.Millisecond
+	// inFlight is dispatch.max_in_flight of each worker: what a kill can make happen twice, in calls.
+	inFlight = 8
+	// patience is how long what is left may take once all trouble is over.
+	patience = time.Minute
+)
+
+// senders have a token each.
+var senders = []string{"ada", "bob", "cup", "dan"}
+
+// scene is what a fault happens on: NATS, the simulator, workers, and this process as producer and auditor.
+type scene struct {
+	t         *testing.T
+	nats      *harness.NATS
+	sim       *harness.Sim
+	conn      *nats.Conn
+	publisher *queue.Publisher
+	workers   []*harness.Worker
+	options   harness.WorkerOptions
+
+	mu      sync.Mutex
+	jobs    map[string]*published // by id
+	players queue.XUID            // that jobs were published for
+}
+
+// published is a job that a producer sent on its way.
+type published struct {
+	queue.Job
+	to       queue.Address
+	accepted bool // by the stream; false: refused, or nobody knows
+	refused  bool // the stream said no
+}
+
+// stage sets a scene with a single NATS server.
+func stage(t *testing.T, simFlags ...string) *scene {
+	t.Helper()
+	return stageOn(t, programs.NATS(t), simFlags...)
+}
+
+func stageOn(t *testing.T, server *harness.NATS, simFlags ...string) *scene {
+	t.Helper()
+	s := &scene{
+		t: t, nats: server, jobs: make(map[string]*published),
+		sim: programs.Sim(t, append([]string{"--latency", latency.String()}, simFlags...)...),
+	}
+	s.conn = s.nats.Connect(t)
+	var err error
+	s.publisher, err = queue.NewPublisher(s.conn)
+	require.NoError(t, err)
+	s.options = harness.WorkerOptions{
+		NATS: s.nats.URL(), API: s.sim.URL, Quota: harness.NoQuota, Tokens: harness.WriteTokens(t, senders...),
+		Config: fmt.Sprintf("dispatch: {max_in_flight: %d}", inFlight),
+	}
+	return s
+}
+
+// join starts one more worker.
+func (s *scene) join() *harness.Worker {
+	s.t.Helper()
+	w := programs.Worker(s.t, s.options)
+	s.workers = append(s.workers, w)
+	return w
+}
+
+// job makes a job for n players who have got none before.
+func (s *scene) job(n int) queue.Job {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	j := queue.Job{ID: fmt.Sprint("job-", s.players), ConnectionString: "lobby", InvitedUsers: make([]queue.XUID, n)}
+	for i := range j.InvitedUsers {
+		s.players++
+		j.InvitedUsers[i] = firstPlayer + s.players
+	}
+	return j
+}
+
+// firstPlayer is where XUIDs begin.
+const firstPlayer queue.XUID = 2533274790000000
+
+// publish sends a job once: one that was not acknowledged may have been stored or not, and either is right.
+func (s *scene) publish(ctx context.Context, to queue.Address, j queue.Job) error {
+	ctx, cancel := context.WithTimeout(ctx, 2*time.Second)
+	defer cancel()
+	p := &published{Job: j, to: to}
+	s.mu.Lock()
+	s.jobs[j.ID] = p
+	s.mu.Unlock()
+	_, err := s.publisher.Publish(ctx, to, j)
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	p.accepted, p.refused = err == nil, isFull(err)
+	return err
+}
+
+// accepted is how many jobs the streams have accepted.
+func (s *scene) accepted() (n int) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	for _, p := range s.jobs {
+		if p.accepted {
+			n++
+		}
+	}
+	return n
+}
