@@ -125,7 +125,7 @@ func settledKey(h nats.Header) (key messageKey, ok bool) {
 	if !ok {
 		return key, false
 	}
-	parts := strings.Split(rest, ":")
+	parts := strings.Split(strings.TrimSuffix(rest, againSuffix), ":")
 	if len(parts) != 3 {
 		return key, false
 	}

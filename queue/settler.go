@@ -22,6 +22,10 @@ import (
 func (q *Queue) Settle(ctx context.Context, d *Delivery, e Ending, done func(error)) {
 	maxPayload := q.nc.MaxPayload()
 	x := &entry{ctx: ctx, done: done, last: resultMessage(d, e), ack: d.Ack}
+	if e.MaybeDuplicate {
+		result := x.last
+		x.supersede = func(ctx context.Context, kept uint64) error { return q.supersede(ctx, result, kept) }
+	}
 	for _, dead := range e.Dead {
 		x.first = append(x.first, letter(d, dead, e, maxPayload))
 	}
@@ -42,10 +46,13 @@ type entry struct {
 	ack      func() error                // nil: nothing to acknowledge
 	obsolete func() bool                 // nil: never
 	fence    *fence                      // of last; nil: it replaces whatever is there
+	// supersede is what to do if last is taken for a repeat of what is stored there; nil: nothing.
+	supersede func(ctx context.Context, sequence uint64) error
 
 	firstAcks []jetstream.PubAckFuture
 	lastAck   jetstream.PubAckFuture
-	err       error // of publishing
+	kept      uint64 // where the one is that last was taken for a repeat of; 0: it was not, or that is done
+	err       error  // of publishing
 }
 
 // settler stores entries in the order they came, thousands on their way at once.
@@ -139,9 +146,12 @@ func (s *settler) storeLetters() {
 
 func (s *settler) storeResults() {
 	for x := range s.results {
-		x.fence.stored(x.wait(x.lastAck))
+		x.lastStored(x.wait(x.lastAck))
 		switch {
 		case x.err != nil:
+			go s.retry(x)
+		case x.kept != 0:
+			x.last = nil
 			go s.retry(x)
 		case x.forget != nil:
 			x.last = nil
@@ -164,24 +174,32 @@ func (s *settler) forgetProgress() {
 	}
 }
 
-// wait waits for one acknowledgement, unless something failed before. It
-// returns the sequence that was stored, or 0.
-func (x *entry) wait(ack jetstream.PubAckFuture) (sequence uint64) {
+// wait waits for one acknowledgement, unless something failed before: then, or
+// if it fails, there is none.
+func (x *entry) wait(future jetstream.PubAckFuture) (ack jetstream.PubAck) {
 	if x.err == nil {
-		sequence, x.err = stored(x.ctx, ack)
+		ack, x.err = stored(x.ctx, future)
 	}
-	return sequence
+	return ack
+}
+
+// lastStored takes note of where last is.
+func (x *entry) lastStored(ack jetstream.PubAck) {
+	x.fence.stored(ack.Sequence)
+	if ack.Duplicate && x.supersede != nil {
+		x.kept = ack.Sequence
+	}
 }
 
 // stored waits for an acknowledgement. The library ends each wait after apiTimeout.
-func stored(ctx context.Context, ack jetstream.PubAckFuture) (sequence uint64, err error) {
+func stored(ctx context.Context, future jetstream.PubAckFuture) (ack jetstream.PubAck, err error) {
 	select {
-	case a := <-ack.Ok():
-		return a.Sequence, nil
-	case err := <-ack.Err():
-		return 0, err
+	case a := <-future.Ok():
+		return *a, nil
+	case err := <-future.Err():
+		return ack, err
 	case <-ctx.Done():
-		return 0, context.Cause(ctx)
+		return ack, context.Cause(ctx)
 	}
 }
 
@@ -210,7 +228,7 @@ const (
 // retry does what is left of an entry until that is done or its context ends.
 // Message IDs keep what was stored after all from being stored twice.
 func (s *settler) retry(x *entry) {
-	if x.fence == nil { // else most likely its record has run out, or is newer: no trouble
+	if x.err != nil && x.fence == nil { // else most likely its record has run out, or is newer: no trouble
 		s.warn(x)
 	}
 	b := backoff.NewExponentialBackOff(backoff.WithInitialInterval(retryFirst),
@@ -224,16 +242,24 @@ func (s *settler) rest(x *entry) error {
 	ctx, cancel := context.WithTimeout(x.ctx, apiTimeout)
 	defer cancel()
 	for len(x.first) > 0 {
-		if err := s.again(ctx, x, x.first[0]); err != nil {
+		if _, err := s.again(ctx, x, x.first[0]); err != nil {
 			return err
 		}
 		x.first = x.first[1:]
 	}
 	if x.last != nil {
-		if err := s.again(ctx, x, x.last); err != nil {
+		ack, err := s.again(ctx, x, x.last)
+		if err != nil {
 			return err
 		}
+		x.lastStored(ack)
 		x.last = nil
+	}
+	if x.kept != 0 {
+		if err := x.supersede(ctx, x.kept); err != nil {
+			return err
+		}
+		x.kept = 0
 	}
 	if x.forget != nil {
 		if err := x.forget(ctx); err != nil {
@@ -249,32 +275,28 @@ func (s *settler) rest(x *entry) error {
 
 // again publishes and waits. No later entry can be published between the look
 // at whether this one is obsolete and its publishing.
-func (s *settler) again(ctx context.Context, x *entry, m *nats.Msg) error {
+func (s *settler) again(ctx context.Context, x *entry, m *nats.Msg) (ack jetstream.PubAck, err error) {
 	fenced := m == x.last && x.fence != nil
 	if fenced {
 		if err := x.fence.reread(ctx); err != nil {
-			return err
+			return ack, err
 		}
 	}
 	s.publish.Lock()
 	if x.obsolete != nil && x.obsolete() {
 		s.publish.Unlock()
-		return nil
+		return ack, nil
 	}
 	var opts []jetstream.PublishOpt
 	if fenced {
 		opts = x.fence.expect()
 	}
-	ack, err := s.publishOnce(m, opts...)
+	future, err := s.publishOnce(m, opts...)
 	s.publish.Unlock()
 	if err != nil {
-		return err
+		return ack, err
 	}
-	sequence, err := stored(ctx, ack)
-	if fenced {
-		x.fence.stored(sequence)
-	}
-	return err
+	return stored(ctx, future)
 }
 
 // warn says now and then that storing fails: an outage fails thousands at once.
