@@ -123,7 +123,7 @@ func (c *campaigns) disown(partition int) bool {
 // discover starts a source for each subject that has jobs and no source. The
 // subjects are read only after something new was published.
 func (c *campaigns) discover(ctx context.Context) error {
-	asking, cancel := context.WithTimeout(ctx, apiTimeout)
+	asking, cancel := context.WithTimeout(ctx, tryTimeout)
 	defer cancel()
 	info, err := c.stream.Info(asking)
 	if err != nil {
@@ -222,7 +222,7 @@ func (c *campaigns) remove(r *campaign) bool {
 // What goes wrong here heals: the pause ends, and the consumer of an empty
 // subject does no harm.
 func (c *campaigns) removeConsumer(ctx context.Context, name string) {
-	ctx, cancel := context.WithTimeout(ctx, apiTimeout)
+	ctx, cancel := context.WithTimeout(ctx, tryTimeout)
 	defer cancel()
 	if _, err := c.stream.PauseConsumer(ctx, name, time.Now().Add(removalPause)); err != nil {
 		return
@@ -241,7 +241,7 @@ func (c *campaigns) removeConsumer(ctx context.Context, name string) {
 // over says whether nothing waits or is in hand. A paused campaign is never
 // over: its pause is in the consumer, and it may be waiting for its jobs.
 func (c *campaigns) over(ctx context.Context, r *campaign) bool {
-	ctx, cancel := context.WithTimeout(ctx, apiTimeout)
+	ctx, cancel := context.WithTimeout(ctx, tryTimeout)
 	defer cancel()
 	consumer, err := c.stream.Consumer(ctx, r.cfg.Durable)
 	if errors.Is(err, jetstream.ErrConsumerNotFound) {

@@ -39,7 +39,7 @@ const (
 // tryClaim makes a partition this worker's, unless its owner is alive and has
 // not released it.
 func (m *members) tryClaim(ctx context.Context, partition int) (c claim, ok bool, err error) {
-	ctx, cancel := context.WithTimeout(ctx, apiTimeout)
+	ctx, cancel := context.WithTimeout(ctx, tryTimeout)
 	defer cancel()
 	record, revision, err := m.owner(ctx, partition)
 	if err != nil {

@@ -77,6 +77,11 @@ type Queue struct {
 // forbids is never answered.
 const apiTimeout = 10 * time.Second
 
+// tryTimeout limits one try of what is tried again until it succeeds: a request
+// that a server took with it when it died is never answered, and what waits for
+// it keeps others waiting.
+const tryTimeout = 3 * time.Second
+
 // Open creates the streams that are missing and returns the queue. It is safe
 // when several workers start at once. A stream that is there and differs in a
 // way that matters is a *TopologyError (joined with others there are): it is
@@ -121,7 +126,7 @@ func newJetStream(nc *nats.Conn) (jetstream.JetStream, error) {
 	return jetstream.New(nc,
 		jetstream.WithDefaultTimeout(apiTimeout),
 		// An acknowledgement may be lost with its server; then the message is published again.
-		jetstream.WithPublishAsyncTimeout(apiTimeout),
+		jetstream.WithPublishAsyncTimeout(tryTimeout),
 		// The settler counts what is on its way; the library's own limit would fail instead of wait.
 		jetstream.WithPublishAsyncMaxPending(1<<20))
 }

@@ -191,7 +191,7 @@ func (x *entry) lastStored(ack jetstream.PubAck) {
 	}
 }
 
-// stored waits for an acknowledgement. The library ends each wait after apiTimeout.
+// stored waits for an acknowledgement. The library ends each wait after tryTimeout.
 func stored(ctx context.Context, future jetstream.PubAckFuture) (ack jetstream.PubAck, err error) {
 	select {
 	case a := <-future.Ok():
@@ -239,7 +239,7 @@ func (s *settler) retry(x *entry) {
 
 // rest does what is left, one step after the other.
 func (s *settler) rest(x *entry) error {
-	ctx, cancel := context.WithTimeout(x.ctx, apiTimeout)
+	ctx, cancel := context.WithTimeout(x.ctx, tryTimeout)
 	defer cancel()
 	for len(x.first) > 0 {
 		if _, err := s.again(ctx, x, x.first[0]); err != nil {

@@ -196,7 +196,7 @@ func lost(err error) bool {
 func (s *source) ensure(ctx context.Context) (jetstream.Consumer, error) {
 	// Not cut off in the middle: a consumer that is created after its campaign
 	// was found to be over would stay.
-	ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), apiTimeout)
+	ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), tryTimeout)
 	defer cancel()
 	found, err := s.stream.Consumer(ctx, s.cfg.Durable)
 	if errors.Is(err, jetstream.ErrConsumerNotFound) {
@@ -291,7 +291,7 @@ func (s *source) fetch(ctx context.Context, r ref) {
 	b := backoff.NewExponentialBackOff(backoff.WithInitialInterval(50*time.Millisecond),
 		backoff.WithMaxInterval(2*time.Second), backoff.WithMaxElapsedTime(0))
 	stored, err := backoff.RetryWithData(func() (*jetstream.RawStreamMsg, error) {
-		ctx, cancel := context.WithTimeout(ctx, apiTimeout)
+		ctx, cancel := context.WithTimeout(ctx, tryTimeout)
 		defer cancel()
 		m, err := s.stream.GetMsg(ctx, r.sequence)
 		if errors.Is(err, jetstream.ErrMsgNotFound) {
@@ -337,7 +337,7 @@ func (s *source) prepare(ctx context.Context, d *Delivery) bool {
 	b := backoff.NewExponentialBackOff(backoff.WithInitialInterval(50*time.Millisecond),
 		backoff.WithMaxInterval(2*time.Second), backoff.WithMaxElapsedTime(0))
 	err := backoff.RetryNotify(func() error {
-		ctx, cancel := context.WithTimeout(ctx, apiTimeout)
+		ctx, cancel := context.WithTimeout(ctx, tryTimeout)
 		defer cancel()
 		return s.q.progress.attach(ctx, d)
 	}, backoff.WithContext(b, ctx), func(err error, _ time.Duration) {

@@ -54,7 +54,7 @@ func (s *source) takenOver() bool { return s.takeover.claim.from == released || 
 // reset reports whether jobs may come that have ended.
 func (s *source) reset(ctx context.Context) (again bool, err error) {
 	// Not cut off between its two steps: a pause would be lost with the consumer.
-	ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), apiTimeout)
+	ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), tryTimeout)
 	defer cancel()
 	t := &s.takeover
 	found, err := s.stream.Consumer(ctx, s.cfg.Durable)

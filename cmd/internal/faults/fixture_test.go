@@ -4,6 +4,7 @@ import (
 	"context"
 	"flag"
 	"fmt"
+	"log/slog"
 	"os"
 	"sync"
 	"testing"
@@ -72,19 +73,43 @@ func stage(t *testing.T, simFlags ...string) *scene {
 
 func stageOn(t *testing.T, server *harness.NATS, simFlags ...string) *scene {
 	t.Helper()
+	s := newScene(t, simFlags...)
+	s.nats, s.options.NATS = server, server.URL()
+	s.connect()
+	return s
+}
+
+// stageEmbedded sets a scene with a worker that has the NATS server inside.
+func stageEmbedded(t *testing.T, simFlags ...string) *scene {
+	t.Helper()
+	s := newScene(t, simFlags...)
+	worker := s.join()
+	s.options.NATS = worker.NATS
+	s.connect()
+	return s
+}
+
+func newScene(t *testing.T, simFlags ...string) *scene {
+	t.Helper()
 	s := &scene{
-		t: t, nats: server, jobs: make(map[string]*published),
+		t: t, jobs: make(map[string]*published),
 		sim: programs.Sim(t, append([]string{"--latency", latency.String()}, simFlags...)...),
 	}
-	s.conn = s.nats.Connect(t)
-	var err error
-	s.publisher, err = queue.NewPublisher(s.conn)
-	require.NoError(t, err)
 	s.options = harness.WorkerOptions{
-		NATS: s.nats.URL(), API: s.sim.URL, Quota: harness.NoQuota, Tokens: harness.WriteTokens(t, senders...),
+		API: s.sim.URL, Quota: harness.NoQuota, Tokens: harness.WriteTokens(t, senders...),
 		Config: fmt.Sprintf("dispatch: {max_in_flight: %d}", inFlight),
 	}
 	return s
+}
+
+func (s *scene) connect() {
+	s.t.Helper()
+	var err error
+	s.conn, err = queue.Connect(queue.ConnectOptions{URL: s.options.NATS, Name: "producer", Logger: slog.New(slog.DiscardHandler)})
+	require.NoError(s.t, err)
+	s.t.Cleanup(s.conn.Close)
+	s.publisher, err = queue.NewPublisher(s.conn)
+	require.NoError(s.t, err)
 }
 
 // join starts one more worker.

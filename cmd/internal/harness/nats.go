@@ -1,12 +1,15 @@
 package harness
 
 import (
+	"encoding/json"
 	"fmt"
 	"log/slog"
 	"net/http"
 	"path/filepath"
+	"slices"
 	"strings"
 	"testing"
+	"time"
 
 	"github.com/nats-io/nats.go"
 
@@ -63,8 +66,22 @@ func portOf(address string) string { return address[strings.LastIndexByte(addres
 // URL is how clients reach all servers.
 func (n *NATS) URL() string { return "nats://" + strings.Join(n.clients, ",nats://") }
 
-// URLOf is how clients reach one server.
-func (n *NATS) URLOf(server int) string { return "nats://" + n.clients[server] }
+// Address is where clients reach one server.
+func (n *NATS) Address(server int) string { return n.clients[server] }
+
+// LeaderOf is the server that leads a stream; false: none, or nobody knows.
+func (n *NATS) LeaderOf(stream string, conn *nats.Conn) (server int, ok bool) {
+	m, err := conn.Request("$JS.API.STREAM.INFO."+stream, nil, time.Second) // a server that dies takes the question with it
+	if err != nil {
+		return 0, false
+	}
+	var info struct{ Cluster struct{ Leader string } }
+	if json.Unmarshal(m.Data, &info) != nil {
+		return 0, false
+	}
+	server = slices.IndexFunc(n.Servers, func(p *Process) bool { return p.name == info.Cluster.Leader })
+	return server, server >= 0
+}
 
 // AwaitReady waits until all servers are up, and know each other. They must all have been started.
 func (n *NATS) AwaitReady() {

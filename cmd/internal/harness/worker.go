@@ -25,6 +25,8 @@ type WorkerOptions struct {
 	Quota  string // windows, such as 7/15s,50/300s, or NoQuota; empty: the published ones
 	Tokens string // folder with a file for each sender, see WriteTokens; empty: Token
 	Config string // further YAML: whole sections that the fields above do not write
+
+	Replicas int // of the streams; 0: the default
 }
 
 // Worker is an invited that serves.
@@ -48,7 +50,7 @@ func (p *Programs) Worker(t testing.TB, o WorkerOptions) *Worker {
 		w.NATS = "nats://" + embedded
 	}
 	config := []string{
-		fmt.Sprintf("nats: {url: %q, embedded: {listen: %q, data_dir: %q}}", o.NATS, embedded, w.Data),
+		fmt.Sprintf("nats: {url: %q, replicas: %d, embedded: {listen: %q, data_dir: %q}}", o.NATS, max(o.Replicas, 1), embedded, w.Data),
 		fmt.Sprintf("xbl: {base_url: %q}", o.API),
 		fmt.Sprintf("admin: {listen: %q}", admin),
 	}
