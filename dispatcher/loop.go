@@ -216,13 +216,14 @@ func (l *loop) jobOf(x *queue.Delivery, h *held) *plan.Job {
 		ConnectionString: x.Job.ConnectionString,
 		Platform:         x.Job.Platform,
 		Recipients:       x.Job.InvitedUsers,
-		ExpiresAt:        x.Job.ExpiresAt,
+		ExpiresAt:        x.Expires,
+		Expiry:           x.Job.ExpiresAt,
 		MaybeSent:        x.MaybeSent,
 		MaybeDuplicate:   x.MaybeSent,
 		Ref:              h,
 	}
 	if j.ExpiresAt.IsZero() && x.Lane == queue.Interactive {
-		j.ExpiresAt = x.PublishedAt.Add(l.cfg.InteractiveTTL)
+		j.ExpiresAt, j.Expiry = x.Published.Add(l.cfg.InteractiveTTL), x.PublishedAt.Add(l.cfg.InteractiveTTL)
 	}
 	if p := x.Progress; p != nil {
 		j.Ended, j.Sent, j.Dead = p.Ended, p.Sent, p.Dead

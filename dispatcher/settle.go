@@ -81,7 +81,7 @@ func endedOf(h *held) JobEnded {
 		e.Dead = append(e.Dead, DeadLetter{Reason: dead.Reason, Recipients: len(dead.Recipients)})
 	}
 	if h.end.Sent > 0 {
-		e.Took = h.job.SentAt.Sub(h.delivery.PublishedAt)
+		e.Took = h.job.SentAt.Sub(h.delivery.Published)
 	}
 	return e
 }

@@ -19,7 +19,9 @@ type Delivery struct {
 	Progress    *Progress // what ended of it in an earlier delivery; nil: nothing
 	Stream      string
 	Sequence    uint64
-	PublishedAt time.Time // when the stream stored it
+	PublishedAt time.Time // when the stream stored it, by the server's clock
+	Published   time.Time // the same by this worker's clock
+	Expires     time.Time // Job.ExpiresAt by this worker's clock; zero: not set
 	Redelivered bool      // the server delivered it before; false is no proof that it did not
 	MaybeSent   bool      // an owner that is gone had it in hand, or may have had: it may have been sent
 	Partition   int       // of its key

@@ -13,9 +13,9 @@ type Dead struct {
 
 // Ending is how a job ended.
 type Ending struct {
-	Sent           int    // recipients
-	Dead           []Dead // one dead letter each
-	Attempts       int    // calls made
-	MaybeDuplicate bool   // a call's outcome was unknown: some may have been sent twice
-	EndedAt        time.Time
+	Sent           int       // recipients
+	Dead           []Dead    // one dead letter each
+	Attempts       int       // calls made
+	MaybeDuplicate bool      // a call's outcome was unknown: some may have been sent twice
+	EndedAt        time.Time // by this worker's clock; what is stored is the server's
 }

@@ -53,6 +53,7 @@ type members struct {
 	claims  []uint64  // by partition: the sequence of this worker's last one
 	until   time.Time // the end of this worker's lease; zero: none yet
 	steady  time.Time // since when renewals succeed without a gap; zero: the last one failed
+	looked  time.Time // when the server's clock was looked at last
 	leaving bool
 	changed chan struct{} // closed, and made anew, at each change: see changes
 }
@@ -264,7 +265,7 @@ func (m *members) renew(ctx context.Context) error {
 	m.mu.Lock()
 	r := memberRecord{Leaving: m.leaving}
 	m.mu.Unlock()
-	err := m.say(ctx, r)
+	sequence, err := m.say(ctx, r)
 	now := time.Now()
 	if until := m.lease(); !until.IsZero() && now.After(until) {
 		m.q.log.Warn("this worker's lease ran out; it begins anew")
@@ -272,17 +273,36 @@ func (m *members) renew(ctx context.Context) error {
 		m.lapse()
 		m.set(time.Time{}, time.Time{})
 	}
-	m.mu.Lock()
-	defer m.mu.Unlock()
 	if err != nil {
-		m.steady = time.Time{}
+		m.failed()
 		return err
 	}
+	if m.renewed(sent, now) {
+		if err := m.lookAtClock(ctx, sequence, sent, now); err != nil {
+			m.q.trouble.warn(m.q.log, "the server's clock can't be looked at", "error", err)
+		}
+	}
+	return nil
+}
+
+func (m *members) failed() {
+	m.mu.Lock()
+	defer m.mu.Unlock()
+	m.steady = time.Time{}
+}
+
+// renewed takes note of a renewal, and says whether it is time to look at the server's clock.
+func (m *members) renewed(sent, now time.Time) (look bool) {
+	m.mu.Lock()
+	defer m.mu.Unlock()
 	m.until = sent.Add(leaseFor)
 	if m.steady.IsZero() {
 		m.steady = now
 	}
-	return nil
+	if look = m.looked.IsZero() || now.Sub(m.looked) >= clockEvery; look {
+		m.looked = now
+	}
+	return look
 }
 
 func (m *members) set(until, steady time.Time) {
@@ -291,13 +311,16 @@ func (m *members) set(until, steady time.Time) {
 	m.until, m.steady = until, steady
 }
 
-func (m *members) say(ctx context.Context, r memberRecord) error {
+func (m *members) say(ctx context.Context, r memberRecord) (sequence uint64, err error) {
 	data, err := json.Marshal(r)
 	if err != nil {
-		return err
+		return 0, err
 	}
-	_, err = m.q.js.Publish(ctx, alivePrefix+m.me, data, jetstream.WithRetryAttempts(0))
-	return err
+	ack, err := m.q.js.Publish(ctx, alivePrefix+m.me, data, jetstream.WithRetryAttempts(0))
+	if err != nil {
+		return 0, err
+	}
+	return ack.Sequence, nil
 }
 
 // endSilent forgets workers whose lease has ended. Only a worker that has been
@@ -379,7 +402,7 @@ func (m *members) left(ctx context.Context) {
 	ctx, cancel := context.WithTimeout(ctx, payWithin)
 	defer cancel()
 	m.set(time.Time{}, time.Time{})
-	if m.say(ctx, memberRecord{Left: true}) == nil {
+	if _, err := m.say(ctx, memberRecord{Left: true}); err == nil {
 		m.forget(ctx, m.me)
 	}
 }

@@ -69,6 +69,7 @@ type Queue struct {
 	progress *progressLog
 	endings  *endings
 	members  atomic.Pointer[members] // of the Consume going on; nil: none
+	clock    serverClock
 	counts   map[Lane]*subjectCounts
 	trouble  trouble
 }

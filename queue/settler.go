@@ -21,6 +21,7 @@ import (
 // fails is tried again until ctx ends.
 func (q *Queue) Settle(ctx context.Context, d *Delivery, e Ending, done func(error)) {
 	maxPayload := q.nc.MaxPayload()
+	e.EndedAt = q.clock.toServer(e.EndedAt)
 	x := &entry{ctx: ctx, done: done, last: resultMessage(d, e), ack: d.Ack}
 	if e.MaybeDuplicate {
 		result := x.last

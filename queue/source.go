@@ -316,6 +316,7 @@ func (s *source) deliver(ctx context.Context, m message) {
 	m.lease.ended = func() { s.inHand.left(time.Now(), sequence) }
 	d := newDelivery(m)
 	d.Partition, d.MaybeSent = s.partition, s.takeover.suspects(d)
+	d.Published, d.Expires = s.q.clock.toHere(d.PublishedAt), s.q.clock.toHere(d.Job.ExpiresAt)
 	if !s.prepare(ctx, d) {
 		_ = d.Release(0)
 		return

@@ -14,7 +14,7 @@ import (
 // a worker has in hand included.
 type Stats struct {
 	Waiting []Waiting          // one for each title and lane that has jobs
-	Oldest  map[Lane]time.Time // when each lane's oldest job was published; absent: the lane is empty
+	Oldest  map[Lane]time.Time // when each lane's oldest job was published, by this worker's clock; absent: the lane is empty
 }
 
 // Waiting is the number of jobs of one title and lane.
@@ -35,7 +35,7 @@ func (q *Queue) Stats(ctx context.Context) (Stats, error) {
 			return Stats{}, fmt.Errorf("counting jobs in %s: %w", q.counts[lane].stream, err)
 		}
 		if !oldest.IsZero() {
-			s.Oldest[lane] = oldest
+			s.Oldest[lane] = q.clock.toHere(oldest)
 		}
 		for title, jobs := range titles {
 			s.Waiting = append(s.Waiting, Waiting{title, lane, jobs})

@@ -24,5 +24,5 @@
 //
 // A Planner is not safe for concurrent use: the dispatcher's loop owns it.
 // Times should carry Go's monotonic reading, so that a step of the wall clock
-// neither opens nor closes a quota window; only expiry is wall-clock time.
+// neither opens nor closes a quota window, and lets no job expire.
 package plan

@@ -23,7 +23,8 @@ type Job struct {
 	ConnectionString string
 	Platform         string
 	Recipients       []queue.XUID // no repeats
-	ExpiresAt        time.Time    // zero: never
+	ExpiresAt        time.Time    // by the clock that now is of; zero: never
+	Expiry           time.Time    // the same as its producer knows it, for its dead letter
 	MaybeSent        bool         // an owner that is gone may have sent it
 	Ref              any          // the dispatcher's own handle on the job
 
@@ -95,7 +96,7 @@ func (j *Job) expired(now time.Time) bool {
 // wake is the job's expiry: what waits of it will not be sent. What is in a
 // call right now ends as that call does.
 func (j *Job) wake(p *Planner, now time.Time) {
-	if !j.expired(now) { // the wall clock was set back
+	if !j.expired(now) { // a time without a monotonic reading, and the wall clock was set back
 		p.setExpiry(now, j)
 		return
 	}
@@ -118,13 +119,13 @@ func (j *Job) wake(p *Planner, now time.Time) {
 	p.refresh(now, p.keys[j.Key])
 }
 
-// setExpiry sets the job's alarm. expiresAt is wall-clock time; all alarms are
-// compared by Go's monotonic reading, which now brings along.
+// setExpiry sets the job's alarm. All alarms are compared by Go's monotonic
+// reading, which now brings along if ExpiresAt has none.
 func (p *Planner) setExpiry(now time.Time, j *Job) {
 	p.alarms.set(&j.alarm, now.Add(j.ExpiresAt.Sub(now)), j)
 }
 
 func expiredDead(j *Job) queue.Dead {
-	at := j.ExpiresAt.UTC().Format(time.RFC3339Nano)
+	at := j.Expiry.UTC().Format(time.RFC3339Nano)
 	return queue.Dead{Reason: queue.Expired, Detail: "expired at " + at + " before it could be sent"}
 }

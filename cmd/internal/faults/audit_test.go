@@ -78,16 +78,14 @@ const most = 16
 func (a *audit) read() {
 	t := a.t
 	t.Helper()
-	reader, err := queue.NewReader(a.conn)
-	require.NoError(t, err)
-	for r, err := range reader.Results(t.Context(), queue.Filter{}) {
+	for r, err := range a.reader.Results(t.Context(), queue.Filter{}) {
 		require.NoError(t, err)
 		if r.TitleID == title && !assert.NotContainsf(t, a.results, r.ID, "job %s may have one result only", r.ID) {
 			continue
 		}
 		a.results[r.ID] = r
 	}
-	for l, err := range reader.DeadLetters(t.Context(), queue.Filter{}) {
+	for l, err := range a.reader.DeadLetters(t.Context(), queue.Filter{}) {
 		require.NoError(t, err)
 		a.letters = append(a.letters, l)
 		if l.Reason == queue.Invalid {

@@ -49,6 +49,7 @@ type scene struct {
 	sim       *harness.Sim
 	conn      *nats.Conn
 	publisher *queue.Publisher
+	reader    *queue.Reader
 	workers   []*harness.Worker
 	options   harness.WorkerOptions
 
@@ -110,6 +111,8 @@ func (s *scene) connect() {
 	s.t.Cleanup(s.conn.Close)
 	s.publisher, err = queue.NewPublisher(s.conn)
 	require.NoError(s.t, err)
+	s.reader, err = queue.NewReader(s.conn)
+	require.NoError(s.t, err)
 }
 
 // join starts one more worker.
@@ -148,16 +151,4 @@ func (s *scene) publish(ctx context.Context, to queue.Address, j queue.Job) erro
 	defer s.mu.Unlock()
 	p.accepted, p.refused = err == nil, isFull(err)
 	return err
-}
-
-// accepted is how many jobs the streams have accepted.
-func (s *scene) accepted() (n int) {
-	s.mu.Lock()
-	defer s.mu.Unlock()
-	for _, p := range s.jobs {
-		if p.accepted {
-			n++
-		}
-	}
-	return n
 }

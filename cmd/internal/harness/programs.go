@@ -6,6 +6,7 @@ import (
 	"os/exec"
 	"path/filepath"
 	"slices"
+	"strings"
 	"sync"
 	"testing"
 )
@@ -23,7 +24,7 @@ func packageOf(program string) string {
 	if program == NATSServer {
 		return "github.com/nats-io/nats-server/v2"
 	}
-	return "github.com/invitedhq/invited/cmd/" + program
+	return "github.com/invitedhq/invited/cmd/" + strings.TrimSuffix(program, InvitedOffClock[len(Invited):])
 }
 
 // Programs builds programs, each of them once. Its zero value is ready; several tests may use it at once.
@@ -54,8 +55,16 @@ func (p *Programs) build(t testing.TB, program string) (err error) {
 			return err
 		}
 	}
-	args := []string{"build", "-o", p.dir + string(filepath.Separator)}
-	if program != NATSServer { // its races are not ours to find
+	args := []string{"build", "-o", filepath.Join(p.dir, program+executable)}
+	switch program {
+	case NATSServer: // its races are not ours to find
+	case InvitedOffClock: // all of the standard library has to be compiled for it, which is enough to wait for
+		overlay, err := clockOverlay(t.TempDir(), mainOf(t))
+		if err != nil {
+			return err
+		}
+		args = append(args, "-overlay", overlay)
+	default:
 		args = append(args, raceFlags()...)
 	}
 	build := exec.CommandContext(t.Context(), "go", append(args, packageOf(program))...) //nolint:gosec // one of the programs above
@@ -65,6 +74,17 @@ func (p *Programs) build(t testing.TB, program string) (err error) {
 	}
 	p.built = append(p.built, program)
 	return nil
+}
+
+// mainOf is the directory of invited's sources.
+func mainOf(t testing.TB) string {
+	t.Helper()
+	list := exec.CommandContext(t.Context(), "go", "list", "-f", "{{.Dir}}", packageOf(Invited)) //nolint:gosec // a constant
+	out, err := list.Output()
+	if err != nil {
+		t.Fatalf("the sources of invited must be there: %v", err)
+	}
+	return strings.TrimSpace(string(out))
 }
 
 // Remove removes what was built.

@@ -26,7 +26,8 @@ type WorkerOptions struct {
 	Tokens string // folder with a file for each sender, see WriteTokens; empty: Token
 	Config string // further YAML: whole sections that the fields above do not write
 
-	Replicas int // of the streams; 0: the default
+	Replicas int  // of the streams; 0: the default
+	OffClock bool // it has a clock of its own: see Worker.SetClock
 }
 
 // Worker is an invited that serves.
@@ -35,6 +36,8 @@ type Worker struct {
 	NATS  string // URL, of the embedded server too
 	Admin string // URL
 	Data  string // the embedded server's directory
+
+	clock string // the file that sets it
 }
 
 // Worker starts a worker, and returns when it takes jobs.
@@ -64,7 +67,12 @@ func (p *Programs) Worker(t testing.TB, o WorkerOptions) *Worker {
 	if err := os.WriteFile(file, []byte(text), 0o600); err != nil {
 		t.Fatalf("a worker's configuration must be written: %v", err)
 	}
-	w.Process = p.Process(t, "worker on "+admin, Invited, []string{"XBL_AUTHORIZATION=" + Token}, "serve", "--config", file)
+	program, env := Invited, []string{"XBL_AUTHORIZATION=" + Token}
+	if o.OffClock {
+		w.clock = filepath.Join(dir, "clock")
+		program, env = InvitedOffClock, append(env, clockVariable+"="+w.clock)
+	}
+	w.Process = p.Process(t, "worker on "+admin, program, env, "serve", "--config", file)
 	w.Start()
 	w.AwaitReady()
 	return w
