@@ -27,10 +27,22 @@ type NATS struct {
 // NATS starts a single server, and returns when it is ready.
 func (p *Programs) NATS(t testing.TB) *NATS { return p.startNATS(t, 1) }
 
+// NATSWith starts a single server with a configuration file, and these variables in its environment. Its addresses and its
+// directory are the harness's, whatever the file says.
+func (p *Programs) NATSWith(t testing.TB, config string, env ...string) *NATS {
+	t.Helper()
+	return p.startNATSWith(t, 1, env, "--config", config)
+}
+
 // Cluster starts three servers that know each other, and returns when streams of three replicas can be made.
 func (p *Programs) Cluster(t testing.TB) *NATS { return p.startNATS(t, 3) }
 
 func (p *Programs) startNATS(t testing.TB, size int) *NATS {
+	t.Helper()
+	return p.startNATSWith(t, size, nil)
+}
+
+func (p *Programs) startNATSWith(t testing.TB, size int, env []string, flags ...string) *NATS {
 	t.Helper()
 	n := &NATS{t: t}
 	var routes []string
@@ -49,7 +61,7 @@ func (p *Programs) startNATS(t testing.TB, size int) *NATS {
 		if size > 1 {
 			args = append(args, "--cluster_name", "invited", "--cluster", routes[i], "--routes", strings.Join(routes, ","))
 		}
-		n.Servers = append(n.Servers, p.Process(t, name, NATSServer, nil, args...))
+		n.Servers = append(n.Servers, p.Process(t, name, NATSServer, env, append(args, flags...)...))
 	}
 	for _, s := range n.Servers {
 		s.Start()
@@ -62,6 +74,9 @@ func portOf(address string) string { return address[strings.LastIndexByte(addres
 
 // URL is how clients reach all servers.
 func (n *NATS) URL() string { return "nats://" + strings.Join(n.clients, ",nats://") }
+
+// Address is the host and port of the first server, for URLs of another scheme or with a user.
+func (n *NATS) Address() string { return n.clients[0] }
 
 // URLOf is how clients reach one server.
 func (n *NATS) URLOf(server int) string { return "nats://" + n.clients[server] }
