@@ -146,7 +146,6 @@ func TestNoRoleDoesWhatIsAnothers(t *testing.T) {
 			},
 			subscribe: []string{
 				">", "invites.>", "invites.jobs.>", "invites.campaigns.>", "invites.dead.>", "invites.workers.>", "$JS.>", "$SYS.>",
-				"_INBOX.>", "_INBOX.worker.>", "_INBOX.operator.>", "_INBOX.*",
 			},
 		},
 		{
@@ -238,4 +237,110 @@ func denies(t *testing.T, conn *nats.Conn, subject string, err error) bool {
 	require.NoError(t, conn.Flush())
 	last := conn.LastError()
 	return last != nil && strings.Contains(last.Error(), fmt.Sprintf("to %q", subject))
+}
+
+// TestAProducerReachesNothingByWhereItWantsItsAnswer: a stream's answer goes wherever the publisher says, and permissions are
+// not asked about that. Producers have an account of their own, and there it stays.
+func TestAProducerReachesNothingByWhereItWantsItsAnswer(t *testing.T) {
+	s := startSecured(t)
+	sim := programs.Sim(t)
+	s.worker(t, harness.WorkerOptions{API: sim.URL}).Stop() // the streams are there, and nobody takes the jobs
+	conn, people := s.connect(t, producer), s.connect(t, operator)
+	snooped, err := conn.SubscribeSync("_INBOX.>")
+	require.NoError(t, err)
+	type counts struct {
+		Messages uint64
+		LastSeq  uint64 `json:"last_seq"`
+	}
+	state := func(stream string) counts {
+		var info struct{ State counts }
+		m, err := people.Request("$JS.API.STREAM.INFO."+stream, nil, 5*time.Second)
+		require.NoError(t, err)
+		require.NoError(t, json.Unmarshal(m.Data, &info))
+		return info.State
+	}
+	before := map[string]counts{}
+	others := []string{queue.CampaignsStream, queue.DeadStream, queue.ResultsStream, queue.ProgressStream}
+	for _, stream := range others {
+		before[stream] = state(stream)
+	}
+	replies := []string{
+		"invites.dead.730.rejected", "invites.results.730.ada.-", "invites.progress.INVITES.1", "invites.campaigns.730.ada.cup",
+		"$JS.API.STREAM.PURGE.INVITES", "$JS.API.STREAM.DELETE.INVITE_DEAD", "$JS.ACK.INVITES.partition-0.1.1.1.1.0",
+	}
+	for _, reply := range replies {
+		require.NoError(t, conn.PublishMsg(&nats.Msg{Subject: "invites.jobs.730.ada", Reply: reply, Data: []byte(`{"invitedUsers":["1"]}`)}))
+	}
+	stored, err := conn.Request("invites.jobs.730.ada", []byte(`{"invitedUsers":["1"]}`), 5*time.Second)
+	require.NoError(t, err)
+	var ack struct{ Seq uint64 }
+	require.NoError(t, json.Unmarshal(stored.Data, &ack))
+	assert.EqualValues(t, len(replies), ack.Seq, "all jobs were stored, but the one whose answer would have been an acknowledgement")
+	for _, stream := range others {
+		assert.Equal(t, before[stream], state(stream), stream)
+	}
+	assert.EqualValues(t, len(replies), state(queue.JobsStream).Messages)
+	own, err := snooped.NextMsg(5 * time.Second)
+	require.NoError(t, err)
+	assert.Equal(t, stored.Data, own.Data, "it hears its own answer")
+	_, err = snooped.NextMsg(200 * time.Millisecond)
+	require.ErrorIs(t, err, nats.ErrTimeout, "and none of the operator's")
+}
+
+func TestAWorkerWithoutAPermissionSaysWhichAndDoesNotHang(t *testing.T) {
+	s := startSecured(t)
+	for r, wants := range map[role]string{
+		producer: "NATS does not let this user publish to $JS.API.STREAM.INFO.INVITES: give it the permission",
+		operator: "NATS does not let this user publish to $JS.API.STREAM.CREATE.INVITES: give it the permission",
+	} {
+		began := time.Now()
+		status, errOut := serve(t, fmt.Sprintf("{url: %q, tls: {ca_file: %q}}", s.url(r), s.authority.file))
+		assert.Equal(t, 1, status, r)
+		assert.Contains(t, errOut, wants)
+		assert.Contains(t, errOut, "deploy/nats/permissions.conf")
+		assert.NotContains(t, errOut, r.password())
+		assert.Less(t, time.Since(began), 8*time.Second, "it does not wait for an answer that never comes")
+	}
+}
+
+func TestAWorkerThatLosesAPermissionIsNotReady(t *testing.T) {
+	sim := programs.Sim(t)
+	s := startSecuredWithout(t, `"invites.workers.owner.*"`)
+	worker := programs.Process(t, "worker", harness.Invited, []string{"XBL_AUTHORIZATION=" + harness.Token}, "serve", "--config",
+		configFile(t, fmt.Sprintf("nats: {url: %q, tls: {ca_file: %q}}\nxbl: {base_url: %q}\nadmin: {listen: 127.0.0.1:0}\n",
+			s.url(working), s.authority.file, sim.URL)))
+	worker.Start()
+	admin := worker.Await(`msg=working .*admin=(\S+)`)[1]
+	worker.Await(`level=WARN msg="NATS denies what this program needs" operation=publish subject=invites.workers.…`)
+	status, body := harness.Get(t, admin+"/readyz")
+	assert.Equal(t, 503, status)
+	assert.Contains(t, body, "NATS does not let this user publish to invites.workers.owner.")
+	worker.Stop()
+}
+
+func TestAWorkerThatMayNotListenEnds(t *testing.T) {
+	s := startSecuredWithout(t, `"invites.workers.>"`)
+	status, errOut := serve(t, fmt.Sprintf("{url: %q, tls: {ca_file: %q}}", s.url(working), s.authority.file))
+	assert.Equal(t, 1, status)
+	assert.Contains(t, errOut, "NATS does not let this user subscribe to invites.workers.>")
+}
+
+func TestInvitectlSaysAtOnceWhatItsUserMayNot(t *testing.T) {
+	s := startSecured(t)
+	for _, c := range []struct {
+		role role
+		args []string
+		says string
+	}{
+		{producer, []string{"dead", "ls", "--all"}, "NATS does not let this user publish to $JS.API.STREAM.INFO.INVITE_DEAD: "},
+		{working, []string{"send", "--title", "730", "--to", "1"}, "NATS does not let this user publish to invites.jobs.730.default: "},
+		{working, []string{"send", "--title", "730", "--to", "1", "--wait"}, "NATS does not let this user subscribe to invites.results.730.default.-: "},
+	} {
+		began := time.Now()
+		status, out, errOut := s.invitectl(t, c.role, c.args...)
+		assert.Equal(t, 1, status)
+		assert.Empty(t, out)
+		assert.Contains(t, errOut, c.says)
+		assert.Less(t, time.Since(began), 8*time.Second)
+	}
 }

@@ -12,6 +12,7 @@ import (
 	"net"
 	"os"
 	"path/filepath"
+	"strings"
 	"testing"
 	"time"
 
@@ -44,8 +45,44 @@ type secured struct {
 
 func startSecured(t *testing.T) secured {
 	t.Helper()
+	// The server reads them, and Go must know that the test depends on them: else it takes an old result for this one.
+	for _, name := range []string{"single.conf", "users.conf", "permissions.conf"} {
+		require.FileExists(t, filepath.Join(deployed, name))
+	}
 	a := newAuthority(t)
 	return secured{programs.NATSWith(t, filepath.Join(deployed, "single.conf"), a.serverEnv(t)...), a}
+}
+
+// startSecuredWithout leaves out one line of permissions.conf.
+func startSecuredWithout(t *testing.T, permission string) secured {
+	t.Helper()
+	dir := t.TempDir()
+	for _, name := range []string{"single.conf", "users.conf", "permissions.conf"} {
+		text, err := os.ReadFile(filepath.Join(deployed, name))
+		require.NoError(t, err)
+		if name == "permissions.conf" {
+			without := strings.ReplaceAll(string(text), "      "+permission+"\n", "")
+			require.NotEqual(t, string(text), without, "the permission was there")
+			text = []byte(without)
+		}
+		require.NoError(t, os.WriteFile(filepath.Join(dir, name), text, 0o600))
+	}
+	a := newAuthority(t)
+	return secured{programs.NATSWith(t, filepath.Join(dir, "single.conf"), a.serverEnv(t)...), a}
+}
+
+// serve runs an invited that is expected to end by itself.
+func serve(t *testing.T, natsSection string) (status int, errOut string) {
+	t.Helper()
+	status, _, errOut = programs.Run(t, harness.Invited, "serve", "--config", configFile(t, "nats: "+natsSection+"\nadmin: {listen: 127.0.0.1:0}\n"))
+	return status, errOut
+}
+
+func configFile(t *testing.T, text string) string {
+	t.Helper()
+	file := filepath.Join(t.TempDir(), "invited.yaml")
+	require.NoError(t, os.WriteFile(file, []byte(text), 0o600))
+	return file
 }
 
 // serverEnv is the environment that deploy/nats wants.
@@ -59,7 +96,9 @@ func (a *authority) serverEnv(t *testing.T) []string {
 	return env
 }
 
-func (s secured) url(r role) string { return fmt.Sprintf("tls://%s:%s@%s", r, r.password(), s.Address()) }
+func (s secured) url(r role) string {
+	return fmt.Sprintf("tls://%s:%s@%s", r, r.password(), s.Address())
+}
 
 // worker starts an invited as the role worker.
 func (s secured) worker(t *testing.T, o harness.WorkerOptions) *harness.Worker {
