@@ -73,6 +73,10 @@ func Connect(o ConnectOptions) (*nats.Conn, error) {
 				o.refused(log, &denials, refused)
 				return
 			}
+			if refused := o.refusedBy(err); refused != nil { // a user that was accepted before
+				o.refused(log, &unreached, refused)
+				return
+			}
 			attrs := []any{"error", withoutSecrets(err.Error())}
 			if sub != nil {
 				attrs = append(attrs, "subject", sub.Subject)

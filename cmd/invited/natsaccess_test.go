@@ -74,6 +74,34 @@ func TestAWrongPasswordEndsAWorkerThatStarts(t *testing.T) {
 	assert.NotContains(t, errOut, "n0t-it")
 }
 
+func TestAPasswordThatIsBeingChangedEndsNoWorkerThatWorks(t *testing.T) {
+	config := filepath.Join(t.TempDir(), "nats.conf")
+	set := func(password string) {
+		require.NoError(t, os.WriteFile(config, fmt.Appendf(nil,
+			"jetstream: {store_dir: $NATS_STORE_DIR}\nauthorization: {user: worker, password: %q}\n", password), 0o600))
+	}
+	set("s3cret-old")
+	server := programs.NATSWith(t, config)
+	sim := programs.Sim(t)
+	worker := programs.Worker(t, harness.WorkerOptions{NATS: "nats://worker:s3cret-old@" + server.Address(), API: sim.URL, Config: "log: {level: debug}"})
+	restart := func() {
+		server.Servers[0].Kill()
+		server.Servers[0].Start()
+		server.AwaitReady()
+	}
+	set("s3cret-new")
+	restart()
+	harness.Until(t, 20*time.Second, "the worker was refused more than twice", func() bool {
+		return strings.Count(worker.Stderr(), "the connection to NATS is refused; it is tried again for ever") > 3
+	})
+	assert.False(t, worker.Ready())
+	set("s3cret-old")
+	restart()
+	worker.AwaitReady()
+	worker.Stop()
+	assert.NotContains(t, worker.Stderr(), "s3cret-")
+}
+
 func TestMutualTLS(t *testing.T) {
 	dir := t.TempDir()
 	here, err := filepath.Abs(deployed)
