@@ -19,7 +19,7 @@ import (
 // arrives beside it, on the connection, and so here.
 type AccessError struct {
 	Operation string // "connect", "publish" or "subscribe"
-	Subject   string // of publish and subscribe
+	Subject   string // of publish and subscribe; it may name a player, and Error leaves that out
 	WayOut    string
 	Err       error // without secrets
 }
@@ -28,7 +28,7 @@ func (e *AccessError) Error() string {
 	if e.Operation == opConnect {
 		return fmt.Sprintf("%v: %s", e.Err, e.WayOut)
 	}
-	return fmt.Sprintf("NATS does not let this user %s to %s: %s", e.Operation, e.Subject, e.WayOut)
+	return fmt.Sprintf("NATS does not let this user %s to %s: %s", e.Operation, family(e.Subject), e.WayOut)
 }
 
 // Unwrap returns the cause.
@@ -63,7 +63,7 @@ func deniedBy(err error) *AccessError {
 	return e
 }
 
-// family is a subject without its end, which may name a player: fit for a log.
+// family is a subject without its end, which may name a player: fit for logs and pages.
 func family(subject string) string {
 	if at := strings.Index(subject, "invites."); at >= 0 {
 		kind, rest, _ := strings.Cut(subject[at+len("invites."):], ".")

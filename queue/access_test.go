@@ -62,8 +62,11 @@ func credentialsOf(t *testing.T, name string) (file string) {
 
 func TestARefusalSaysWhatAndTheWayOut(t *testing.T) {
 	why := errors.New("why")
-	assert.Equal(t, "NATS does not let this user publish to invites.jobs.730.ada: ask for it",
-		(&queue.AccessError{Operation: "publish", Subject: "invites.jobs.730.ada", WayOut: "ask for it", Err: why}).Error())
+	assert.Equal(t, "NATS does not let this user publish to invites.jobs.…: ask for it",
+		(&queue.AccessError{Operation: "publish", Subject: "invites.jobs.730.ada", WayOut: "ask for it", Err: why}).Error(),
+		"ada may be a player")
+	assert.Equal(t, "NATS does not let this user publish to $JS.API.CONSUMER.CREATE.INVITE_DEAD.x.invites.dead.…: ask for it",
+		(&queue.AccessError{Operation: "publish", Subject: "$JS.API.CONSUMER.CREATE.INVITE_DEAD.x.invites.dead.730.*", WayOut: "ask for it"}).Error())
 	connect := &queue.AccessError{Operation: "connect", WayOut: "another password", Err: why}
 	assert.Equal(t, "why: another password", connect.Error())
 	require.ErrorIs(t, connect, why)
