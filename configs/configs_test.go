@@ -7,6 +7,7 @@ import (
 	"fmt"
 	"io/fs"
 	"log/slog"
+	"net"
 	"os"
 	"path/filepath"
 	"strings"
@@ -59,6 +60,15 @@ func TestNoFileMeansDefaults(t *testing.T) {
 	require.NoError(t, err)
 	assert.Empty(t, warnings)
 	assert.Equal(t, secret, config.Tokens.Static.Authorization.Reveal(), "the default authorization is that variable")
+}
+
+func TestNobodyElseReachesAListenerByDefault(t *testing.T) {
+	config, _ := parse(t, "{}")
+	for _, address := range []string{config.Admin.Listen, config.NATS.Embedded.Listen} {
+		host, _, err := net.SplitHostPort(address)
+		require.NoError(t, err)
+		assert.True(t, net.ParseIP(host).IsLoopback(), address)
+	}
 }
 
 func TestEveryKindOfValueIsRead(t *testing.T) {

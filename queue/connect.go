@@ -22,7 +22,10 @@ type ConnectOptions struct {
 	Timeout         time.Duration // of one attempt to connect; 5 s
 	// RetryOnFailedConnect makes Connect succeed without a server and go on trying.
 	RetryOnFailedConnect bool
-	Logger               *slog.Logger // slog.Default()
+	// Refused is told, from a goroutine of the connection, of each refusal that
+	// waiting does not mend; nil: they are only logged. The connection goes on trying.
+	Refused func(*AccessError)
+	Logger  *slog.Logger // slog.Default()
 }
 
 // reconnectWait is the pause between attempts, plus some jitter of the library.
@@ -31,12 +34,17 @@ const reconnectWait = 500 * time.Millisecond
 var errURL = errors.New("it is not a valid URL; signs such as @ : / # % in a user name or password must be percent-encoded")
 
 // Connect connects to NATS with the settings that a worker needs: it reconnects
-// for ever and never reports as sent what was only buffered. Changes of the
-// connection are logged, without what is secret in a URL.
+// for ever and never reports as sent what was only buffered. Replies come below
+// _INBOX.<user>, where the URL or the credentials file names a user. Changes of
+// the connection, and what the server denies, are logged, without what is secret
+// in a URL. An error may be an *AccessError.
 func Connect(o ConnectOptions) (*nats.Conn, error) {
 	log := or(o.Logger, slog.Default())
+	var unreached, denials trouble // one does not hide the other
 	opts := []nats.Option{
 		nats.MaxReconnects(-1),
+		nats.IgnoreAuthErrorAbort(), // else it gives up when a password is refused twice, as one is that is being changed
+		nats.CustomInboxPrefix(o.inbox()),
 		nats.ReconnectBufSize(-1), // else an acknowledgement would succeed while disconnected
 		nats.ReconnectWait(reconnectWait),
 		// A server that vanished without a word is noticed in half a minute, not in six.
@@ -53,7 +61,22 @@ func Connect(o ConnectOptions) (*nats.Conn, error) {
 		nats.ReconnectHandler(func(nc *nats.Conn) {
 			log.Info("connected to NATS again", "server", nc.ConnectedUrlRedacted())
 		}),
+		nats.ReconnectErrHandler(func(_ *nats.Conn, err error) {
+			if refused := o.refusedBy(err); refused != nil {
+				o.refused(log, &unreached, refused)
+				return
+			}
+			unreached.warn(log, "NATS can't be reached; it is tried again for ever", "error", withoutSecrets(err.Error()))
+		}),
 		nats.ErrorHandler(func(_ *nats.Conn, sub *nats.Subscription, err error) {
+			if refused := deniedBy(err); refused != nil {
+				o.refused(log, &denials, refused)
+				return
+			}
+			if refused := o.refusedBy(err); refused != nil { // a user that was accepted before
+				o.refused(log, &unreached, refused)
+				return
+			}
 			attrs := []any{"error", withoutSecrets(err.Error())}
 			if sub != nil {
 				attrs = append(attrs, "subject", sub.Subject)
@@ -78,10 +101,24 @@ func Connect(o ConnectOptions) (*nats.Conn, error) {
 	if err != nil {
 		if _, bad := errors.AsType[*url.Error](err); bad { // its text shows parts of the URL
 			err = errURL
+		} else if refused := o.refusedBy(err); refused != nil {
+			err = refused
 		}
 		return nil, fmt.Errorf("connecting to NATS at %s: %w", RedactURL(address), err)
 	}
 	return nc, nil
+}
+
+// refused logs a refusal, and passes it on.
+func (o ConnectOptions) refused(log *slog.Logger, often *trouble, e *AccessError) {
+	if e.Operation == opConnect {
+		often.warn(log, "the connection to NATS is refused; it is tried again for ever", "error", e.Err, "way_out", e.WayOut)
+	} else {
+		often.warn(log, "NATS denies what this program needs", "operation", e.Operation, "subject", family(e.Subject), "way_out", e.WayOut)
+	}
+	if o.Refused != nil {
+		o.Refused(e)
+	}
 }
 
 // RedactURL hides what is secret in one NATS URL, or several with commas: the

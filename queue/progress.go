@@ -139,7 +139,7 @@ func newProgressLog(stream jetstream.Stream, saves *records) *progressLog {
 // What was read before is dropped: those jobs may have ended in other hands.
 func (l *progressLog) load(ctx context.Context) error {
 	read := make(map[string]*progressState)
-	err := readAll(ctx, l.stream, jetstream.ConsumerConfig{}, func(m jetstream.Msg) error {
+	err := readAll(ctx, l.stream, jetstream.ConsumerConfig{FilterSubject: progressPrefix + "*.*"}, func(m jetstream.Msg) error {
 		meta, err := m.Metadata()
 		if err == nil {
 			read[m.Subject()] = &progressState{data: m.Data(), sequence: meta.Sequence.Stream}

@@ -100,6 +100,9 @@ func Open(ctx context.Context, nc *nats.Conn, o Options) (*Queue, error) {
 		return nil, fmt.Errorf("queue: %w", err)
 	}
 	found, err := createStreams(ctx, js, streams(o, nc.MaxPayload()))
+	if last := nc.LastError(); err != nil && last != nil && !nc.IsConnected() {
+		err = fmt.Errorf("%w (the last attempt to connect: %s)", err, withoutSecrets(last.Error()))
+	}
 	if err != nil {
 		return nil, fmt.Errorf("queue: %w", err)
 	}

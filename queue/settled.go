@@ -88,7 +88,8 @@ func (l *settledLog) load(ctx context.Context) error {
 	l.mu.Unlock()
 	// What was read is kept also when the rest can't be: the next try goes on from there.
 	err = readAll(ctx, l.stream, jetstream.ConsumerConfig{
-		DeliverPolicy: jetstream.DeliverByStartSequencePolicy, OptStartSeq: begin, HeadersOnly: true,
+		FilterSubject: resultsPrefix + "*.*.*", HeadersOnly: true,
+		DeliverPolicy: jetstream.DeliverByStartSequencePolicy, OptStartSeq: begin,
 	}, func(m jetstream.Msg) error {
 		meta, err := m.Metadata()
 		if err != nil {

@@ -62,8 +62,12 @@ func squeeze(s string) string {
 // A service that echoes a request in its answer must not put the token into a log or a dead letter.
 func redact(s string, token Token) string {
 	secret := strings.TrimPrefix(token.authorization(), scheme)
-	if _, bare, _ := strings.Cut(secret, ";"); len(bare) >= 4 {
+	hash, bare, _ := strings.Cut(strings.TrimPrefix(secret, "x="), ";")
+	if len(bare) >= 4 {
 		s = strings.ReplaceAll(s, bare, redacted)
+	}
+	if len(hash) >= 8 { // a shorter one may be a common word
+		s = strings.ReplaceAll(s, hash, redacted)
 	}
 	return redactScheme(redactRuns(s, secret))
 }

@@ -1,6 +1,8 @@
 package main
 
 import (
+	"context"
+	"errors"
 	"fmt"
 	"io"
 	"log/slog"
@@ -19,7 +21,9 @@ type tool struct {
 	out, errOut io.Writer
 	natsURL     string
 	credentials string
+	tls         struct{ ca, cert, key string }
 	json        bool
+	refused     context.CancelCauseFunc // ends the command
 }
 
 const envNATSURL = "INVITED_NATS_URL"
@@ -41,6 +45,9 @@ func newCommand(out, errOut io.Writer) *cobra.Command {
 	flags := root.PersistentFlags()
 	flags.StringVar(&t.natsURL, "nats-url", "", "NATS server; default $"+envNATSURL+", else "+nats.DefaultURL)
 	flags.StringVar(&t.credentials, "credentials", "", "NATS credentials file (.creds)")
+	flags.StringVar(&t.tls.ca, "tls-ca", "", "PEM file of the authorities to trust for NATS, instead of the system's")
+	flags.StringVar(&t.tls.cert, "tls-cert", "", "PEM file of a client certificate for NATS; with --tls-key")
+	flags.StringVar(&t.tls.key, "tls-key", "", "PEM file of its key")
 	flags.BoolVar(&t.json, "json", false, "print JSON, a line an item, for scripts")
 	root.PersistentPreRun = func(*cobra.Command, []string) {
 		if t.natsURL == "" {
@@ -48,7 +55,30 @@ func newCommand(out, errOut io.Writer) *cobra.Command {
 		}
 	}
 	root.AddCommand(newSendCommand(t), newDeadCommand(t))
+	t.endWhenRefused(root)
 	return root
+}
+
+// endWhenRefused ends each command with what NATS refuses, instead of waiting for an answer that never comes.
+func (t *tool) endWhenRefused(cmd *cobra.Command) {
+	for _, sub := range cmd.Commands() {
+		t.endWhenRefused(sub)
+	}
+	run := cmd.RunE
+	if run == nil {
+		return
+	}
+	cmd.RunE = func(cmd *cobra.Command, args []string) error {
+		ctx, end := context.WithCancelCause(cmd.Context())
+		defer end(nil)
+		t.refused = end
+		cmd.SetContext(ctx)
+		err := run(cmd, args)
+		if refused, ok := errors.AsType[*queue.AccessError](context.Cause(ctx)); ok && err != nil {
+			return refused
+		}
+		return err
+	}
 }
 
 func parseTitle(s string) (uint32, error) {
@@ -62,8 +92,13 @@ func parseTitle(s string) (uint32, error) {
 // connect reaches NATS or says how to.
 func (t *tool) connect() (*nats.Conn, error) {
 	conn, err := queue.Connect(queue.ConnectOptions{
-		URL: t.natsURL, CredentialsFile: t.credentials, Name: "invitectl", Logger: slog.New(slog.DiscardHandler),
+		URL: t.natsURL, CredentialsFile: t.credentials, CAFile: t.tls.ca, CertFile: t.tls.cert, KeyFile: t.tls.key,
+		Name: "invitectl", Logger: slog.New(slog.DiscardHandler),
+		Refused: func(err *queue.AccessError) { t.refused(err) },
 	})
+	if _, refused := errors.AsType[*queue.AccessError](err); refused {
+		return nil, err
+	}
 	if err != nil {
 		return nil, fmt.Errorf("%w; is invited, or nats-server, running there? --nats-url or %s says where", err, envNATSURL)
 	}

@@ -33,6 +33,7 @@ type worker struct {
 
 	started chan struct{}               // closed once it takes jobs
 	state   atomic.Pointer[workerState] // nil until it takes jobs, and again once it stops
+	denied  atomic.Pointer[denial]      // the last permission that was missing; nil: none
 
 	// Set when started:
 	adminAddress string
@@ -44,6 +45,12 @@ type worker struct {
 type workerState struct {
 	dispatcher *dispatcher.Dispatcher
 	queue      *queue.Queue
+}
+
+// denial is when NATS did not allow something.
+type denial struct {
+	at  time.Time
+	err *queue.AccessError
 }
 
 // lease is how long JetStream waits before it gives a job of a worker that is
@@ -79,7 +86,9 @@ func (w *worker) run(ctx context.Context) (err error) {
 	defer admin.stop(context.WithoutCancel(ctx))
 	w.adminAddress = admin.address
 
-	conn, disconnect, err := w.connect()
+	ctx, refuse := context.WithCancelCause(ctx)
+	defer refuse(nil)
+	conn, disconnect, err := w.connect(refuse)
 	if err != nil {
 		return err
 	}
@@ -91,12 +100,38 @@ func (w *worker) run(ctx context.Context) (err error) {
 	q, err := openQueue(ctx, conn, qo, w.log)
 	if err != nil {
 		if ctx.Err() != nil {
-			return nil // told to stop while it waited for NATS
+			return refusal(ctx) // or nil: told to stop while it waited for NATS
 		}
 		return err
 	}
 	defer q.Close()
-	return w.work(ctx, q, dispatcher.New(dispatcherConfig(w.cfg, qo, w.log), client, q, q, w.metrics))
+	err = w.work(ctx, q, dispatcher.New(dispatcherConfig(w.cfg, qo, w.log), client, q, q, w.metrics))
+	return errors.Join(refusal(ctx), err)
+}
+
+// refused ends the worker while it starts: what NATS refuses then is a mistake
+// that waiting does not mend. Later it may be a change that is going on, and the
+// worker tries again, but not without a subscription, which nobody makes again.
+func (w *worker) refused(err *queue.AccessError, end context.CancelCauseFunc) {
+	select {
+	case <-w.started:
+		if err.Subject != "" {
+			w.denied.Store(&denial{time.Now(), err})
+		}
+		if !err.Lasting() {
+			return
+		}
+	default:
+	}
+	end(err)
+}
+
+// refusal is why NATS made the worker end; nil: it did not.
+func refusal(ctx context.Context) error {
+	if err, refused := errors.AsType[*queue.AccessError](context.Cause(ctx)); refused {
+		return err
+	}
+	return nil
 }
 
 // work takes jobs until ctx ends, or until the queue can't be consumed any more.
@@ -120,9 +155,11 @@ func (w *worker) work(ctx context.Context, q *queue.Queue, d *dispatcher.Dispatc
 }
 
 // connect reaches the configured NATS, or starts the embedded one.
-func (w *worker) connect() (*nats.Conn, func(), error) {
+func (w *worker) connect(end context.CancelCauseFunc) (*nats.Conn, func(), error) {
 	if !w.cfg.NATS.URL.IsZero() {
-		conn, err := queue.Connect(connectOptions(w.cfg.NATS, w.log))
+		o := connectOptions(w.cfg.NATS, w.log)
+		o.Refused = func(err *queue.AccessError) { w.refused(err, end) }
+		conn, err := queue.Connect(o)
 		if err != nil {
 			return nil, nil, err
 		}
@@ -178,11 +215,17 @@ func (w *worker) ready(ctx context.Context) error {
 	if s == nil {
 		return errNotReady
 	}
+	if d := w.denied.Load(); d != nil && time.Since(d.at) < deniedFor {
+		return d.err
+	}
 	if err := s.queue.Check(ctx); err != nil {
 		return fmt.Errorf("NATS: %w", err)
 	}
 	return nil
 }
+
+// deniedFor is how long a worker that was denied something is not ready. What it needs for its work it asks for again sooner.
+const deniedFor = 15 * time.Second
 
 // listen is net.Listen with an error that names the key to change.
 func listen(ctx context.Context, key, address string) (net.Listener, error) {

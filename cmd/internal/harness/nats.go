@@ -30,10 +30,27 @@ type NATS struct {
 // NATS starts a single server, and returns when it is ready.
 func (p *Programs) NATS(t testing.TB) *NATS { return p.startNATS(t, 1) }
 
+// NATSWith starts a single server with a configuration file, and these variables in its environment. Its addresses are the
+// harness's, whatever the file says. The file has JetStream on, in the directory $NATS_STORE_DIR.
+func (p *Programs) NATSWith(t testing.TB, config string, env ...string) *NATS {
+	t.Helper()
+	return p.startNATSWith(t, 1, func(dir string) (flags, variables []string) {
+		return []string{"--config", config}, append(env, "NATS_STORE_DIR="+dir)
+	})
+}
+
 // Cluster starts three servers that know each other, and returns when streams of three replicas can be made.
 func (p *Programs) Cluster(t testing.TB) *NATS { return p.startNATS(t, 3) }
 
 func (p *Programs) startNATS(t testing.TB, size int) *NATS {
+	t.Helper()
+	return p.startNATSWith(t, size, func(dir string) (flags, env []string) {
+		return []string{"--jetstream", "--store_dir", dir}, nil
+	})
+}
+
+// startNATSWith asks for each server's own flags and environment, given its directory.
+func (p *Programs) startNATSWith(t testing.TB, size int, own func(dir string) (flags, env []string)) *NATS {
 	t.Helper()
 	n := &NATS{t: t}
 	var routes []string
@@ -47,12 +64,12 @@ func (p *Programs) startNATS(t testing.TB, size int) *NATS {
 		name := fmt.Sprintf("nats-%d", i+1)
 		args := []string{
 			"--name", name, "--addr", "127.0.0.1", "--port", portOf(n.clients[i]), "--http_port", portOf(n.monitor[i]),
-			"--jetstream", "--store_dir", filepath.Join(dir, name),
 		}
 		if size > 1 {
 			args = append(args, "--cluster_name", "invited", "--cluster", routes[i], "--routes", strings.Join(routes, ","))
 		}
-		n.Servers = append(n.Servers, p.Process(t, name, NATSServer, nil, args...))
+		flags, env := own(filepath.Join(dir, name))
+		n.Servers = append(n.Servers, p.Process(t, name, NATSServer, env, append(args, flags...)...))
 	}
 	for _, s := range n.Servers {
 		s.Start()

@@ -5,6 +5,7 @@ import (
 	"os"
 	"os/exec"
 	"regexp"
+	"strings"
 	"syscall"
 	"testing"
 	"time"
@@ -107,6 +108,18 @@ func (p *Process) Await(pattern string) []string {
 			p.t.Fatalf("%s did not say %s in %s", p.name, pattern, patience)
 		}
 	}
+}
+
+// Stderr is what all runs have written to their error output up to now.
+func (p *Process) Stderr() string {
+	var all strings.Builder
+	for _, r := range p.runs {
+		lines, _ := r.stderr.from(0)
+		for _, line := range lines {
+			all.WriteString(line + "\n")
+		}
+	}
+	return all.String()
 }
 
 // Stop ends the process with SIGTERM, as an operator would, and says how long that took. It must end with status 0.

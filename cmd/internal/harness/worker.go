@@ -21,6 +21,8 @@ const NoQuota = "none"
 // WorkerOptions are what tests want different in workers. The zero value of a field means the default.
 type WorkerOptions struct {
 	NATS   string // URL; empty: an embedded server
+	TLS    string // YAML of nats.tls: {ca_file: …}
+	Creds  string // file; nats.credentials_file
 	API    string // base URL
 	Quota  string // windows, such as 7/15s,50/300s, or NoQuota; empty: the published ones
 	Tokens string // folder with a file for each sender, see WriteTokens; empty: Token
@@ -52,8 +54,12 @@ func (p *Programs) Worker(t testing.TB, o WorkerOptions) *Worker {
 	if w.NATS == "" {
 		w.NATS = "nats://" + embedded
 	}
+	if o.TLS == "" {
+		o.TLS = "{}"
+	}
 	config := []string{
-		fmt.Sprintf("nats: {url: %q, replicas: %d, embedded: {listen: %q, data_dir: %q}}", o.NATS, max(o.Replicas, 1), embedded, w.Data),
+		fmt.Sprintf("nats: {url: %q, replicas: %d, credentials_file: %q, tls: %s, embedded: {listen: %q, data_dir: %q}}",
+			o.NATS, max(o.Replicas, 1), o.Creds, o.TLS, embedded, w.Data),
 		fmt.Sprintf("xbl: {base_url: %q}", o.API),
 		fmt.Sprintf("admin: {listen: %q}", admin),
 	}
