@@ -5,6 +5,7 @@ import (
 	"fmt"
 	"log/slog"
 	"net/url"
+	"slices"
 	"strings"
 	"time"
 
@@ -85,19 +86,24 @@ func Connect(o ConnectOptions) (*nats.Conn, error) {
 }
 
 // RedactURL hides what is secret in one NATS URL, or several with commas: the
-// password, or the token that stands in its place.
+// password, or the token that stands in its place. A comma in a password makes
+// it look like several URLs: then what comes before it is hidden too.
 func RedactURL(urls string) string {
 	list := strings.Split(urls, ",")
-	for i, s := range list {
+	goesOn := false // the piece after this one may be the rest of its password
+	for i, s := range slices.Backward(list) {
 		before, host, ok := cutLast(strings.TrimSpace(s), "@")
-		if !ok {
-			continue
-		}
 		scheme, _, hasScheme := strings.Cut(before, "://")
-		list[i] = "***@" + host
-		if hasScheme {
-			list[i] = scheme + "://" + list[i]
+		if ok || goesOn {
+			list[i] = "***"
+			if ok {
+				list[i] += "@" + host
+			}
+			if hasScheme {
+				list[i] = scheme + "://" + list[i]
+			}
 		}
+		goesOn = (ok || goesOn) && !hasScheme
 	}
 	return strings.Join(list, ",")
 }
