@@ -86,6 +86,7 @@ func FuzzThrottledEntity(f *testing.F) {
 
 // FuzzRedaction puts a token, whole or in part, into the words of others: what is shown of them has no part of it.
 func FuzzRedaction(f *testing.F) {
+	const ours = redacted + " (the answer repeats the token)"
 	secret := strings.TrimPrefix(testAuthorization, scheme)
 	for _, words := range []string{"", "no luck", "XBL3.0 x=", "\"Authorization\": \"", "\xff\u202e\n", strings.Repeat("a", maxDetail), strings.Repeat("XBL3.0 x=1;a ", 400)} {
 		f.Add(secret, words, "", uint16(0), uint16(1<<15))
@@ -104,7 +105,9 @@ func FuzzRedaction(f *testing.F) {
 		for _, shown := range []string{humanText(words, token, maxDetail), withoutToken(errors.New(words), token).Error()} {
 			require.Empty(t, leaks(shown, authorization), "%q", shown)
 			_, bare, _ := strings.Cut(secret, ";")
-			require.False(t, len(bare) >= 4 && strings.Contains(shown, bare) && !strings.Contains("[redacted] (the answer repeats the token)", bare), "%q", shown)
+			if len(bare) >= 4 && !strings.Contains(ours, bare) {
+				require.NotContains(t, shown, bare)
+			}
 		}
 		shown := humanText(words, token, maxDetail)
 		require.True(t, utf8.ValidString(shown) && len(shown) <= maxDetail && !strings.ContainsAny(shown, "\r\n\x1b"), "%q", shown)

@@ -189,8 +189,8 @@ func (t *tool) listDead(ctx context.Context, f queue.Filter) error {
 			headed = true
 			fmt.Fprintln(table, "DEAD AT\tTITLE\tSENDER\tREASON\tRECIPIENTS\tJOB\tDETAIL")
 		}
-		_, err := fmt.Fprintf(table, "%s\t%d\t%s\t%s\t%d\t%s\t%s\n", i.DeadAt.UTC().Format(time.DateTime), i.TitleID, i.Sender, cli.Printable(i.Reason),
-			i.Recipients, cli.Printable(i.JobID), cli.Printable(i.Detail))
+		_, err := fmt.Fprintf(table, "%s\t%d\t%s\t%s\t%d\t%s\t%s\n", i.DeadAt.UTC().Format(time.DateTime), i.TitleID, i.Sender,
+			cli.Printable(i.Reason), i.Recipients, cli.Printable(i.JobID), cli.Printable(i.Detail))
 		return err
 	})
 	return errors.Join(table.Flush(), err)

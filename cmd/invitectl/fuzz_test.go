@@ -56,7 +56,7 @@ func FuzzSendFlags(f *testing.F) {
 		require.NoError(t, err)
 		read, err := queue.DecodeJob(data)
 		require.NoError(t, err)
-		for _, named := range strings.Split(to, ",") {
+		for named := range strings.SplitSeq(to, ",") {
 			x, err := queue.ParseXUID(strings.TrimSpace(named))
 			require.NoError(t, err)
 			require.Contains(t, read.InvitedUsers, x)

@@ -109,7 +109,7 @@ func FuzzRequest(f *testing.F) {
 			hash, token, found := strings.Cut(strings.TrimPrefix(authorization, "XBL3.0 x="), ";")
 			require.True(t, found && hash != "" && token != "" && version == "1" && query == "", "%q", authorization)
 			require.Regexp(t, `^/titles/[1-9][0-9]{0,9}/invites$`, path)
-			require.EqualValues(t, 1, sent)
+			require.Equal(t, 1, sent)
 			return
 		}
 		require.True(t, response.StatusCode >= 400 && response.StatusCode < 500, "%d", response.StatusCode)

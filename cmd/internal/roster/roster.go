@@ -183,7 +183,7 @@ func (f *file) skipLine() error {
 }
 
 func (f *file) yield(yield func(Entry, error) bool, e Entry, problem string) error {
-	more := false
+	var more bool
 	if problem == "" {
 		more = yield(e, nil)
 	} else {
