@@ -88,7 +88,8 @@ func FuzzThrottledEntity(f *testing.F) {
 func FuzzRedaction(f *testing.F) {
 	const ours = redacted + " (the answer repeats the token)"
 	secret := strings.TrimPrefix(testAuthorization, scheme)
-	for _, words := range []string{"", "no luck", "XBL3.0 x=", "\"Authorization\": \"", "\xff\u202e\n", strings.Repeat("a", maxDetail), strings.Repeat("XBL3.0 x=1;a ", 400)} {
+	for _, words := range []string{"", "no luck", "XBL3.0 x=", "\"Authorization\": \"", "\xff\u202e\n", strings.Repeat("a", maxDetail), strings.Repeat("XBL3.0 x=1;a ", 400),
+		strings.Repeat("AuthorizationOf", 1000)} {
 		f.Add(secret, words, "", uint16(0), uint16(1<<15))
 		f.Add(secret, words, words, uint16(5), uint16(30))
 		f.Add("1;"+strings.Repeat("ab", 40), words, "ab", uint16(1), uint16(20))
@@ -104,6 +105,7 @@ func FuzzRedaction(f *testing.F) {
 		words := before + authorization[min(from, to):max(from, to)] + after
 		for _, shown := range []string{humanText(words, token, maxDetail), withoutToken(errors.New(words), token).Error()} {
 			require.Empty(t, leaks(shown, authorization), "%q", shown)
+			require.LessOrEqual(t, len(shown), 8*maxDetail, "an error is bounded")
 			_, bare, _ := strings.Cut(secret, ";")
 			if len(bare) >= 4 && !strings.Contains(ours, bare) {
 				require.NotContains(t, shown, bare)
