@@ -96,7 +96,7 @@ func RedactURL(urls string) string {
 		scheme, _, hasScheme := strings.Cut(before, "://")
 		if ok || goesOn {
 			list[i] = "***"
-			if ok {
+			if !goesOn { // else what seems to be its host may be of the password, too
 				list[i] += "@" + host
 			}
 			if hasScheme {

@@ -27,6 +27,7 @@ func TestRedactURLHidesUserInformation(t *testing.T) {
 		"nats://u:a@b@host,nats://u:secret@other": "nats://***@host,nats://***@other",
 		"nats://user:sec,ret@host":                "nats://***,***@host",
 		"nats://user:1,2,3@host,nats://other":     "nats://***,***,***@host,nats://other",
+		"nats://user:sec@ret,et@host":             "nats://***,***@host",
 		"nats://other,nats://user:secret@host":    "nats://other,nats://***@host",
 		"":                                        "",
 	} {
