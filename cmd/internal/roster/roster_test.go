@@ -162,6 +162,30 @@ func TestAFileThatCannotBeReadToItsEndIsAnErrorAndNotItsEnd(t *testing.T) {
 	}
 }
 
+// A terminal would wait for a second Ctrl-D, and a disk that failed once may seem to go on.
+func TestAReaderThatHasEndedIsNotAskedAgain(t *testing.T) {
+	for _, end := range []error{io.EOF, io.ErrClosedPipe} {
+		asked := 0
+		_, _, err := all(io.MultiReader(strings.NewReader("11\n12\n"), readerFunc(func([]byte) (int, error) {
+			asked++
+			return 0, end
+		})))
+		assert.Equal(t, end != io.EOF, err != nil) //nolint:errorlint // it is this very value
+		assert.Equal(t, 1, asked)
+	}
+}
+
+type readerFunc func([]byte) (int, error)
+
+func (f readerFunc) Read(p []byte) (int, error) { return f(p) }
+
+func TestAQuoteThatIsNeverClosedIsToldBeforeTheWholeFileWasRead(t *testing.T) {
+	rest := &repeated{text: strings.Repeat("y,12\n", 1000), n: 1000}
+	_, _, err := all(io.MultiReader(strings.NewReader("a,xuid\n\"x,11\n"), rest))
+	require.ErrorContains(t, err, "line 2: a quote in this record is not closed")
+	assert.Greater(t, rest.n, 900, "of 1,000 parts that were not read")
+}
+
 func TestReadingStopsWhenTheCallerWantsNoMore(t *testing.T) {
 	for _, file := range []string{"11\n12\n", "xuid\n11\n12\n", "x\n11\n"} {
 		n := 0
