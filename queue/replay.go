@@ -186,8 +186,8 @@ func (r *Replayer) begin(ctx context.Context, l DeadLetter, stream string) error
 // then among results, where it is before it leaves the queue.
 func (r *Replayer) wasPublished(ctx context.Context, l DeadLetter, stream string, begun *jetstream.RawStreamMsg) (bool, error) {
 	var in intent
-	if err := json.Unmarshal(begun.Data, &in); err != nil {
-		return false, fmt.Errorf("the note of an interrupted replay: %w", err)
+	if json.Unmarshal(begun.Data, &in) != nil {
+		in = intent{} // somebody else wrote it: then the whole queue is looked through
 	}
 	info, err := r.streams[stream].Info(ctx)
 	if err != nil {
