@@ -452,30 +452,3 @@ func TestWhatIsPrintedLoadsAgain(t *testing.T) {
 		require.Equal(t, want, got, "%s", printed)
 	})
 }
-
-func FuzzParse(f *testing.F) {
-	example, err := os.ReadFile("invited.example.yaml")
-	require.NoError(f, err)
-	f.Add(example)
-	for _, seed := range []string{
-		"", "a", "- [", "log: {level: \"${T}\"}", "nats: {url: \"${T}\"}", "tokens: {static: {authorization: \"${T}\"}}",
-		"quota: {titles: {\"${T}\": {windows: [{max: \"${T}\"}]}}}", "? a\n: b", "a: &a [*a]", "!!x", "%YAML 1.2\n---\n", "a: |\n b\n---\n...\n",
-		"xbl: {timeout: !!int ${T}}", "\xff", "\t", "<<: *x", "a: !", "{", "'", "\"\\x", "- - -",
-	} {
-		f.Add([]byte(seed))
-	}
-	f.Fuzz(func(t *testing.T, data []byte) {
-		config, warnings, err := configs.Parse("c.yaml", data, env("T", secret))
-		shown := fmt.Sprint(config.Tokens, warnings)
-		if err != nil {
-			shown += err.Error()
-			errs, ok := errors.AsType[configs.Errors](err)
-			require.True(t, ok && len(errs) > 0, "an error is always of type Errors: %T", err)
-			for _, one := range errs {
-				require.NotEmpty(t, one.Message)
-				require.True(t, one.Line > 0 && one.Column > 0 || one.Path != "" || len(data) > 1<<20, "an error names its place: %v", one)
-			}
-		}
-		require.NotContains(t, shown, "eyJ-secret")
-	})
-}

@@ -26,22 +26,28 @@ func (u URL) Reveal() string { return u.text.Reveal() }
 func (u URL) IsZero() bool { return u.text.IsZero() }
 
 // String returns the text with the user part and the query's values replaced by "[redacted]".
-// Text that is no URL is replaced as a whole, since nobody can say which part of it is secret.
+// Text that is no URL, or no list of them, is replaced as a whole, since nobody can say which part of
+// it is secret: a comma in a password makes it look like two, of which the first seems fine.
 func (u URL) String() string {
 	if u.IsZero() {
 		return ""
 	}
 	shown := strings.Split(u.Reveal(), ",")
 	for i, one := range shown {
-		shown[i] = maskURL(strings.TrimSpace(one))
+		masked, ok := maskURL(strings.TrimSpace(one))
+		if !ok {
+			return redacted
+		}
+		shown[i] = masked
 	}
 	return strings.Join(shown, ",")
 }
 
-func maskURL(text string) string {
+func maskURL(text string) (string, bool) {
 	parsed, err := url.Parse(text)
-	if err != nil || parsed.Opaque != "" || parsed.Scheme == "" || parsed.Host == "" {
-		return redacted
+	if err != nil || parsed.Opaque != "" || parsed.Scheme == "" || parsed.Host == "" ||
+		strings.Contains(parsed.Path+parsed.RawQuery+parsed.Fragment, "@") { // a / ? or # in a password ends what is read as the host
+		return "", false
 	}
 	var b strings.Builder
 	b.WriteString(parsed.Scheme + "://")
@@ -52,7 +58,7 @@ func maskURL(text string) string {
 	if parsed.RawQuery != "" {
 		b.WriteString("?" + redacted)
 	}
-	return b.String()
+	return b.String(), true
 }
 
 // Format writes String for every verb and flag.

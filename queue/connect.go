@@ -5,6 +5,7 @@ import (
 	"fmt"
 	"log/slog"
 	"net/url"
+	"slices"
 	"strings"
 	"time"
 
@@ -122,19 +123,24 @@ func (o ConnectOptions) refused(log *slog.Logger, often *trouble, e *AccessError
 }
 
 // RedactURL hides what is secret in one NATS URL, or several with commas: the
-// password, or the token that stands in its place.
+// password, or the token that stands in its place. A comma in a password makes
+// it look like several URLs: then what comes before it is hidden too.
 func RedactURL(urls string) string {
 	list := strings.Split(urls, ",")
-	for i, s := range list {
+	goesOn := false // the piece after this one may be the rest of its password
+	for i, s := range slices.Backward(list) {
 		before, host, ok := cutLast(strings.TrimSpace(s), "@")
-		if !ok {
-			continue
-		}
 		scheme, _, hasScheme := strings.Cut(before, "://")
-		list[i] = "***@" + host
-		if hasScheme {
-			list[i] = scheme + "://" + list[i]
+		if ok || goesOn {
+			list[i] = "***"
+			if !goesOn { // else what seems to be its host may be of the password, too
+				list[i] += "@" + host
+			}
+			if hasScheme {
+				list[i] = scheme + "://" + list[i]
+			}
 		}
+		goesOn = (ok || goesOn) && !hasScheme
 	}
 	return strings.Join(list, ",")
 }

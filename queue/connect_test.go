@@ -5,6 +5,7 @@ import (
 	"errors"
 	"log/slog"
 	"net"
+	"strings"
 	"testing"
 	"time"
 
@@ -24,10 +25,41 @@ func TestRedactURLHidesUserInformation(t *testing.T) {
 		"tls://token@host":                        "tls://***@host",
 		"user:secret@host":                        "***@host",
 		"nats://u:a@b@host,nats://u:secret@other": "nats://***@host,nats://***@other",
-		"": "",
+		"nats://user:sec,ret@host":                "nats://***,***@host",
+		"nats://user:1,2,3@host,nats://other":     "nats://***,***,***@host,nats://other",
+		"nats://user:sec@ret,et@host":             "nats://***,***@host",
+		"nats://other,nats://user:secret@host":    "nats://other,nats://***@host",
+		"":                                        "",
 	} {
 		assert.Equal(t, want, queue.RedactURL(in))
 	}
+}
+
+// FuzzRedactURL: no part of a password is left, whatever signs are in it.
+func FuzzRedactURL(f *testing.F) {
+	for _, password := range []string{"secret", "se,cret", "a@b", "1234,5678", "a b", "p://q", "%zz", "\xff", "/", "#", "?", ",", "@,@", "://", "a,b://c"} {
+		f.Add("nats", "user", password, "host:4222")
+		f.Add("", "", password, "host:4222,nats://other:1")
+	}
+	f.Fuzz(func(t *testing.T, scheme, user, password, host string) {
+		if len(password) < 6 || strings.Contains(password, "://") || strings.ContainsAny(user+scheme+host, "@/,\x00") {
+			return // such a password is no part of any URL; and the others are not what is tried here
+		}
+		url := user + ":" + password + "@" + host
+		if scheme != "" {
+			url = scheme + "://" + url
+		}
+		shown := queue.RedactURL("nats://first," + url + ",nats://last")
+		for i := range len(password) - 5 {
+			part := password[i : i+6]
+			if strings.Contains("nats://first,"+scheme+"://***@"+host+",nats://last,***", part) || strings.Trim(part, "*@,") == "" {
+				continue
+			}
+			require.NotContains(t, shown, part)
+		}
+		require.Equal(t, shown, queue.RedactURL(shown), "what is hidden stays so")
+		require.True(t, strings.HasSuffix(shown, strings.TrimSpace(host)+",nats://last"), "the host is shown: %q", shown)
+	})
 }
 
 func TestConnectErrorsAreClearAndShowNoSecret(t *testing.T) {

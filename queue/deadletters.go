@@ -27,38 +27,43 @@ type DeadLetter struct {
 	Body        []byte
 }
 
-// parseLetter is lenient with headers: a letter that someone else wrote, or that
-// lost its detail for want of room, is shown with what it has.
 func parseLetter(m jetstream.Msg) (DeadLetter, error) {
 	meta, err := m.Metadata()
 	if err != nil {
 		return DeadLetter{}, err
 	}
-	h := m.Headers()
-	l := DeadLetter{
-		Sequence: meta.Sequence.Stream, StoredAt: meta.Timestamp,
-		Reason: Reason(h.Get(headerReason)), Detail: h.Get(headerDetail), ErrorCode: h.Get(headerErrorCode),
-		JobID: h.Get(headerJobID), Subject: h.Get(headerSubject),
-		Status: number(h, headerStatus), Attempts: number(h, headerAttempts),
-		PublishedAt: moment(h, headerPublishedAt), DeadAt: moment(h, headerDeadAt),
-		Traceparent: traceparentOf(h), Body: m.Data(),
-	}
-	l.Address, _ = ParseSubject(l.Subject)
+	l := letterOf(m.Headers(), m.Data())
+	l.Sequence, l.StoredAt = meta.Sequence.Stream, meta.Timestamp
 	return l, nil
 }
 
+// letterOf is lenient with headers: a letter that someone else wrote, or that
+// lost its detail for want of room, is shown with what it has. Its texts are fit
+// to be shown, and to be written again: one line of valid UTF-8.
+func letterOf(h nats.Header, body []byte) DeadLetter {
+	text := func(name string) string { return printable(h.Get(name)) }
+	l := DeadLetter{
+		Reason: Reason(text(headerReason)), Detail: text(headerDetail), ErrorCode: text(headerErrorCode),
+		JobID: text(headerJobID), Subject: text(headerSubject),
+		Status: number(h, headerStatus), Attempts: number(h, headerAttempts),
+		PublishedAt: moment(h, headerPublishedAt), DeadAt: moment(h, headerDeadAt),
+		Traceparent: traceparentOf(h), Body: body,
+	}
+	l.Address, _ = ParseSubject(l.Subject)
+	return l
+}
+
+// number is 0 for what is no number, or below it.
 func number(h nats.Header, name string) int {
 	n, err := strconv.Atoi(h.Get(name))
 	if err != nil {
 		return 0
 	}
-	return n
+	return max(n, 0)
 }
 
+// moment is the zero time for what is no time.
 func moment(h nats.Header, name string) time.Time {
-	t, err := time.Parse(time.RFC3339Nano, h.Get(name))
-	if err != nil {
-		return time.Time{}
-	}
+	t, _ := parseTime(h.Get(name))
 	return t
 }

@@ -174,7 +174,8 @@ func (r *jobReader) readExpiry() error {
 		return err
 	}
 	// RFC 3339 allows t and z too.
-	if err := r.job.ExpiresAt.UnmarshalText([]byte(strings.ToUpper(s))); err != nil {
+	var ok bool
+	if r.job.ExpiresAt, ok = parseTime(strings.ToUpper(s)); !ok {
 		return &JobError{"expiresAt", quoteShort(s) + " is no RFC 3339 time such as 2026-01-31T18:00:00Z"}
 	}
 	if r.job.ExpiresAt.IsZero() {

@@ -1,7 +1,9 @@
 package queue_test
 
 import (
+	"encoding/json"
 	"fmt"
+	"strconv"
 	"strings"
 	"testing"
 	"time"
@@ -100,6 +102,9 @@ func TestDecodeJobRefuses(t *testing.T) {
 		},
 		{"a date", `{` + users + `,"expiresAt":"2026-01-31"}`, `expiresAt: "2026-01-31" is no RFC 3339 time`},
 		{"a Unix time", `{` + users + `,"expiresAt":1769880000}`, "expiresAt: is a number"},
+		{"a zone of a day", `{` + users + `,"expiresAt":"2026-01-31T18:00:00+24:00"}`, "is no RFC 3339 time"},
+		{"an hour of one digit", `{` + users + `,"expiresAt":"2026-01-31T1:00:00Z"}`, "is no RFC 3339 time"},
+		{"a comma in a time", `{` + users + `,"expiresAt":"2026-01-31T18:00:00,5Z"}`, "is no RFC 3339 time"},
 		{"an impossible time", `{` + users + `,"expiresAt":"2026-02-30T00:00:00Z"}`, "is no RFC 3339 time"},
 		{"an unset time", `{` + users + `,"expiresAt":"0001-01-01T00:00:00Z"}`, "leave the field out"},
 		{"deep nesting", `{"x":` + strings.Repeat("[", 100_000), `"x": is an unknown field`},
@@ -210,7 +215,8 @@ func FuzzDecodeJob(f *testing.F) {
 	for _, seed := range []string{
 		`{"invitedUsers":["2533274790395904"],"connectionString":"x","platform":"Win32","id":"a","expiresAt":"2026-01-31T18:00:00Z"}`,
 		`{"invitedUsers":["1","1",1]}`, `{"invitedUsers":[`, `{"\u0069d":"\ud83d\ude00","id":""}`, "{\"id\":\"\xff\"}",
-		`[[[[`, ``, `{"a":{"a":1}}x`,
+		`[[[[`, ``, `{"a":{"a":1}}x`, `{"invitedUsers":["1"],"expiresAt":"2026-01-31T18:00:00+24:00"}`,
+		`{"invitedUsers":["1"],"expiresAt":"2026-01-31t1:00:00,5z"}`, "\xef\xbb\xbf{}", `{"invitedUsers":["18446744073709551616"]}`,
 	} {
 		f.Add([]byte(seed))
 	}
@@ -222,6 +228,17 @@ func FuzzDecodeJob(f *testing.F) {
 			require.ErrorAs(t, err, &jobError)
 			return
 		}
+		var other struct { // what the standard library reads, as any client might
+			InvitedUsers                   []string
+			ConnectionString, Platform, ID string
+			ExpiresAt                      time.Time
+		}
+		require.NoError(t, json.Unmarshal(data, &other))
+		for _, text := range other.InvitedUsers {
+			require.Contains(t, job.InvitedUsers, mustXUID(t, text))
+		}
+		require.Equal(t, []string{other.ConnectionString, other.Platform, other.ID}, []string{job.ConnectionString, job.Platform, job.ID})
+		require.True(t, other.ExpiresAt.Equal(job.ExpiresAt))
 		again, err := job.Encode()
 		require.NoError(t, err, "what is accepted can be written again")
 		back, err := queue.DecodeJob(again)
@@ -230,6 +247,13 @@ func FuzzDecodeJob(f *testing.F) {
 		job.ExpiresAt, back.ExpiresAt = time.Time{}, time.Time{}
 		require.Equal(t, job, back)
 	})
+}
+
+func mustXUID(t *testing.T, s string) queue.XUID {
+	t.Helper()
+	x, err := strconv.ParseUint(s, 10, 64)
+	require.NoError(t, err)
+	return queue.XUID(x)
 }
 
 func BenchmarkDecodeJob(b *testing.B) {

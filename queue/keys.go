@@ -2,6 +2,7 @@ package queue
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"strconv"
 	"strings"
@@ -130,9 +131,20 @@ func recordOf(s KeyState, now time.Time) keyRecord {
 	return r
 }
 
+// What a record may say. Another version may have written it, or somebody who
+// means harm: one number must not make a worker count to a quintillion, or leave
+// a key alone for years.
+const (
+	maxKeyCalls = 1 << 20 // more than the largest window that can be configured, and what is in flight
+	maxLearnt   = 64
+	maxBlock    = keysKept + time.Second // the longest Retry-After that is believed, and some rounding
+)
+
+var errKeyRecord = errors.New("the record says what no worker writes")
+
 // stateOf reads a record that was stored at a time of this worker's clock.
 func stateOf(subject string, data []byte, stored time.Time) (KeyState, error) {
-	partition, key, _ := strings.Cut(subject[len(keysPrefix):], ".")
+	partition, key, _ := strings.Cut(strings.TrimPrefix(subject, keysPrefix), ".")
 	n, err := strconv.Atoi(partition)
 	if err != nil {
 		return KeyState{}, err
@@ -145,21 +157,34 @@ func stateOf(subject string, data []byte, stored time.Time) (KeyState, error) {
 	if err := json.Unmarshal(data, &r); err != nil {
 		return KeyState{}, err
 	}
+	if r.Open < 0 || r.Open > maxKeyCalls || len(r.Learnt) > maxLearnt {
+		return KeyState{}, errKeyRecord
+	}
 	s := KeyState{Partition: n, TitleID: a.TitleID, Sender: a.Sender, Open: r.Open}
+	calls := r.Open
 	for i, ms := range r.Ago {
-		run := CallRun{At: stored.Add(-time.Duration(ms) * time.Millisecond), N: 1}
+		run := CallRun{At: stored.Add(-milliseconds(ms, keysKept)), N: 1}
 		if i < len(r.N) {
 			run.N = r.N[i]
 		}
+		if run.N < 0 || run.N > maxKeyCalls-calls {
+			return KeyState{}, errKeyRecord
+		}
+		calls += run.N
 		s.Calls = append(s.Calls, run)
 	}
 	if r.BlockedFor > 0 {
-		s.BlockedUntil = stored.Add(time.Duration(r.BlockedFor) * time.Millisecond)
+		s.BlockedUntil = stored.Add(milliseconds(r.BlockedFor, maxBlock))
 	}
 	for _, w := range r.Learnt {
-		if w.Max > 0 && w.Per > 0 {
-			s.Learnt = append(s.Learnt, LearntWindow{w.Max, time.Duration(w.Per) * time.Millisecond, w.Most})
+		if w.Max > 0 && w.Per > 0 && w.Most >= 0 {
+			s.Learnt = append(s.Learnt, LearntWindow{w.Max, milliseconds(w.Per, keysKept), w.Most})
 		}
 	}
 	return s, nil
+}
+
+// milliseconds is from 0 to most, whatever n is.
+func milliseconds(n int64, most time.Duration) time.Duration {
+	return time.Duration(min(max(n, 0), most.Milliseconds())) * time.Millisecond
 }

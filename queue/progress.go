@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"slices"
 	"sync"
 	"time"
 
@@ -80,10 +81,15 @@ func encodeProgress(d *Delivery, p Progress) ([]byte, error) {
 	return json.Marshal(r)
 }
 
-var errOtherJob = errors.New("the record is another job's")
+var (
+	errOtherJob = errors.New("the record is another job's")
+	errProgress = errors.New("the record contradicts itself")
+)
 
 // decodeProgress returns errOtherJob for a record of a job that had the same
-// sequence in a stream that was deleted since.
+// sequence in a stream that was deleted since. What it returns is consistent,
+// whoever wrote it: each recipient that ended was sent or is dead, once, of a
+// known reason.
 func decodeProgress(d *Delivery, data []byte) (Progress, error) {
 	var r progressRecord
 	if err := json.Unmarshal(data, &r); err != nil {
@@ -97,17 +103,35 @@ func decodeProgress(d *Delivery, data []byte) (Progress, error) {
 	for i := range users {
 		p.Ended[i] = r.Ended[i/8]&(1<<(i%8)) != 0
 	}
+	unexplained := slices.Clone(r.Ended) // who ended, and is not among the dead
 	for _, stored := range r.Dead {
-		if len(stored.Recipients) != len(r.Ended) {
-			return Progress{}, errOtherJob
+		if len(stored.Recipients) != len(unexplained) || !stored.Reason.Known() {
+			return Progress{}, errProgress
 		}
 		dead := Dead{Reason: stored.Reason, Detail: stored.Detail, Status: stored.Status, ErrorCode: stored.ErrorCode}
 		for i, x := range users {
-			if stored.Recipients[i/8]&(1<<(i%8)) != 0 {
-				dead.Recipients = append(dead.Recipients, x)
+			if stored.Recipients[i/8]&(1<<(i%8)) == 0 {
+				continue
 			}
+			if unexplained[i/8]&(1<<(i%8)) == 0 {
+				return Progress{}, errProgress
+			}
+			unexplained[i/8] &^= 1 << (i % 8)
+			dead.Recipients = append(dead.Recipients, x)
+		}
+		if len(dead.Recipients) == 0 { // its letter would be of the whole job
+			return Progress{}, errProgress
 		}
 		p.Dead = append(p.Dead, dead)
+	}
+	sent := 0
+	for i := range users {
+		if unexplained[i/8]&(1<<(i%8)) != 0 {
+			sent++
+		}
+	}
+	if sent != p.Sent || p.Attempts < 0 {
+		return Progress{}, errProgress
 	}
 	return p, nil
 }
@@ -185,7 +209,9 @@ func (l *progressLog) attach(ctx context.Context, d *Delivery) error {
 	}
 	p, err := decodeProgress(d, known.data)
 	if err != nil {
-		return l.forget(ctx, subject) // it can't be used, and the job will not delete it
+		// It can't be used, and the job will not delete it. If it is this job's, some of it was sent.
+		d.MaybeSent = d.MaybeSent || !errors.Is(err, errOtherJob)
+		return l.forget(ctx, subject)
 	}
 	l.note(subject, known)
 	d.Progress = &p

@@ -118,6 +118,27 @@ func TestProgressOfAnotherMessageIsNotApplied(t *testing.T) {
 	})
 }
 
+// TestProgressThatCannotBeTrueIsDroppedAndSaysWhatMayBeSentTwice: metrics and dead letters are made of it, and one with a reason
+// that there is not would end every worker that takes the job.
+func TestProgressThatCannotBeTrueIsDroppedAndSaysWhatMayBeSentTwice(t *testing.T) {
+	inFakeTime(t, queue.Options{}, func(t *testing.T, f *fixture) {
+		w := f.consume()
+		f.publish(alice, job("a", 11, 12, 13, 14))
+		d := w.next()
+		require.NoError(t, d.Release(0))
+		d = w.next()
+		record := fmt.Sprintf(`{"published":%d,"recipients":4,"ended":"Aw==","sent":1,"dead":[{"reason":"tired","recipients":"AQ=="}]}`,
+			d.PublishedAt.UnixNano())
+		_, err := f.js.Publish(t.Context(), "invites.progress.INVITES.1", []byte(record))
+		require.NoError(t, err)
+		require.NoError(t, d.Release(0))
+		d = w.next()
+		require.Nil(t, d.Progress)
+		require.True(t, d.MaybeSent)
+		require.Zero(t, f.count("INVITE_PROGRESS"))
+	})
+}
+
 func TestSavesAreStoredInOrderThroughATroubledTime(t *testing.T) {
 	inFakeTime(t, queue.Options{}, func(t *testing.T, f *fixture) {
 		w := f.consume()
@@ -185,15 +206,19 @@ func TestAnyProgressIsReadAsItWasSaved(t *testing.T) {
 	d := w.next()
 	rapid.Check(t, func(t *rapid.T) {
 		want := queue.Progress{
-			Ended: rapid.SliceOfN(rapid.Bool(), len(users), len(users)).Draw(t, "ended"),
-			Sent:  rapid.IntRange(0, 40).Draw(t, "sent"), Attempts: rapid.IntRange(0, 99).Draw(t, "attempts"),
+			Ended:    rapid.SliceOfN(rapid.Bool(), len(users), len(users)).Draw(t, "ended"),
+			Attempts: rapid.IntRange(0, 99).Draw(t, "attempts"),
 		}
 		for i, ended := range want.Ended {
-			if ended && rapid.Bool().Draw(t, "dead") {
+			switch {
+			case !ended:
+			case rapid.Bool().Draw(t, "dead"):
 				dead := queue.Dead{
 					Reason: rapid.SampledFrom(queue.Reasons()).Draw(t, "reason"), Status: 400 + i, Recipients: users[i : i+1],
 				}
 				want.Dead = append(want.Dead, dead)
+			default:
+				want.Sent++
 			}
 		}
 		f.save(d, want)

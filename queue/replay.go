@@ -7,6 +7,7 @@ import (
 	"strconv"
 	"strings"
 	"time"
+	"unicode"
 
 	"github.com/go-json-experiment/json"
 	"github.com/nats-io/nats.go"
@@ -105,6 +106,9 @@ func replayMessage(l DeadLetter) (m *nats.Msg, stream string, err error) {
 	default:
 		return nil, "", ErrNotReplayable
 	}
+	if !publishable(l.Subject) {
+		return nil, "", ErrNotReplayable
+	}
 	m = &nats.Msg{Subject: l.Subject, Data: l.Body, Header: make(nats.Header, 3)}
 	if j, err := DecodeJob(l.Body); err == nil {
 		if !j.ExpiresAt.IsZero() && !time.Now().Before(j.ExpiresAt) {
@@ -119,6 +123,17 @@ func replayMessage(l DeadLetter) (m *nats.Msg, stream string, err error) {
 	setHeader(m.Header, headerReplay, replayOf(l))
 	setHeader(m.Header, headerTraceparent, l.Traceparent)
 	return m, stream, nil
+}
+
+// publishable says whether NATS takes a message on the subject: a letter that
+// someone else wrote must not end the replay of all that come after it.
+func publishable(subject string) bool {
+	for token := range strings.SplitSeq(subject, ".") {
+		if token == "" || token == "*" || token == ">" {
+			return false
+		}
+	}
+	return !strings.ContainsFunc(subject, unicode.IsSpace)
 }
 
 // replayOf names a letter for good.
@@ -171,8 +186,8 @@ func (r *Replayer) begin(ctx context.Context, l DeadLetter, stream string) error
 // then among results, where it is before it leaves the queue.
 func (r *Replayer) wasPublished(ctx context.Context, l DeadLetter, stream string, begun *jetstream.RawStreamMsg) (bool, error) {
 	var in intent
-	if err := json.Unmarshal(begun.Data, &in); err != nil {
-		return false, fmt.Errorf("the note of an interrupted replay: %w", err)
+	if json.Unmarshal(begun.Data, &in) != nil {
+		in = intent{} // somebody else wrote it: then the whole queue is looked through
 	}
 	info, err := r.streams[stream].Info(ctx)
 	if err != nil {

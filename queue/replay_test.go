@@ -2,6 +2,7 @@ package queue_test
 
 import (
 	"context"
+	"fmt"
 	"net"
 	"testing"
 	"time"
@@ -57,6 +58,20 @@ func TestALetterThatSomebodyElseReplayedIsNotReplayedAgain(t *testing.T) {
 		time.Sleep(11 * time.Minute)
 		require.NoError(t, f.replayer().Replay(t.Context(), letter))
 		w.none(time.Second)
+		assert.Zero(t, f.count("INVITE_PROGRESS"))
+	})
+}
+
+// TestANoteOfAReplayThatCantBeReadStopsNoReplay: whoever wrote it, the letters after this one wait too.
+func TestANoteOfAReplayThatCantBeReadStopsNoReplay(t *testing.T) {
+	inFakeTime(t, queue.Options{}, func(t *testing.T, f *fixture) {
+		w := f.consume()
+		letter := f.dead(w, alice, job("mine", 5), queue.Rejected)
+		f.raw("invites.progress.INVITE_DEAD."+fmt.Sprint(letter.Sequence), `{"after":-1}`)
+		require.NoError(t, f.replayer().Replay(t.Context(), letter))
+		f.settle(w.next(), queue.Ending{Sent: 1})
+		w.none(time.Second)
+		assert.Empty(t, f.letters(queue.Filter{}))
 		assert.Zero(t, f.count("INVITE_PROGRESS"))
 	})
 }

@@ -73,7 +73,7 @@ func parseResult(m *nats.Msg) (Result, error) {
 	if err := json.Unmarshal(m.Data, &r); err != nil {
 		return Result{}, err
 	}
-	r.Job = m.Header.Get(headerJob)
+	r.Job = printable(m.Header.Get(headerJob))
 	r.Traceparent = traceparentOf(m.Header)
 	return r, nil
 }

@@ -134,5 +134,6 @@ func settledKey(h nats.Header) (key messageKey, ok bool) {
 	var err1, err2 error
 	key.sequence, err1 = strconv.ParseUint(parts[1], 10, 64)
 	key.published, err2 = strconv.ParseInt(parts[2], 36, 64)
-	return key, err1 == nil && err2 == nil
+	// Numbers can be written in several ways; a worker writes one.
+	return key, err1 == nil && err2 == nil && key.String() == rest
 }

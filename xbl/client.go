@@ -195,10 +195,11 @@ func (c *Client) noAnswer(err error, w *wire, token Token) *Error {
 }
 
 // withoutToken returns err, or only its redacted words if they contain the token: net/http quotes what it can't parse,
-// and a broken server may send anything back.
+// and a broken server may send anything back, up to 64 KiB of it. Looking for the token takes time for each byte, so
+// of very long words only the beginning is kept.
 func withoutToken(err error, token Token) error {
 	words := err.Error()
-	if clean := redact(words, token); clean != words {
+	if clean := redact(truncate(words, 4*maxDetail), token); clean != words {
 		return errors.New(clean)
 	}
 	return err

@@ -91,7 +91,9 @@ func parseSince(s string, now time.Time) (time.Time, error) {
 		return now.Add(-d), nil
 	}
 	if at, err := time.Parse(time.RFC3339, s); err == nil {
-		return at, nil
+		if _, err := at.MarshalText(); err == nil { // the server reads it as JSON, which is stricter
+			return at, nil
+		}
 	}
 	return time.Time{}, cli.Usagef("--since: %s is neither a duration such as 90m nor a time such as 2026-11-22T08:00:00Z",
 		strconv.Quote(s))
@@ -187,8 +189,8 @@ func (t *tool) listDead(ctx context.Context, f queue.Filter) error {
 			headed = true
 			fmt.Fprintln(table, "DEAD AT\tTITLE\tSENDER\tREASON\tRECIPIENTS\tJOB\tDETAIL")
 		}
-		_, err := fmt.Fprintf(table, "%s\t%d\t%s\t%s\t%d\t%s\t%s\n", i.DeadAt.UTC().Format(time.DateTime), i.TitleID, i.Sender, i.Reason,
-			i.Recipients, cli.Printable(i.JobID), cli.Printable(i.Detail))
+		_, err := fmt.Fprintf(table, "%s\t%d\t%s\t%s\t%d\t%s\t%s\n", i.DeadAt.UTC().Format(time.DateTime), i.TitleID, i.Sender,
+			cli.Printable(i.Reason), i.Recipients, cli.Printable(i.JobID), cli.Printable(i.Detail))
 		return err
 	})
 	return errors.Join(table.Flush(), err)

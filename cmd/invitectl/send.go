@@ -219,7 +219,7 @@ func (t *tool) printResult(r queue.Result) error {
 			text += fmt.Sprintf(", %d dead", r.Dead)
 		}
 		if r.Reason != "" {
-			text += " (" + string(r.Reason) + ")"
+			text += " (" + cli.Printable(string(r.Reason)) + ")"
 		}
 		calls := "calls"
 		if r.Attempts == 1 {

@@ -2,8 +2,10 @@ package xblsim_test
 
 import (
 	"encoding/json"
+	"io"
 	"net/http"
 	"strconv"
+	"strings"
 	"testing"
 
 	"github.com/stretchr/testify/assert"
@@ -81,5 +83,39 @@ func FuzzPutFaults(f *testing.F) {
 			return
 		}
 		require.NoError(t, sim.Faults().Validate())
+	})
+}
+
+// FuzzRequest: what stands around a body decides whether it is taken, and no answer repeats a token.
+func FuzzRequest(f *testing.F) {
+	f.Add(alice, "/titles/730/invites", "", "application/json", "1")
+	f.Add("XBL3.0 x=1;", "/titles/0/invites", "a=b", "application/json; charset=UTF-8", "01")
+	f.Add("Bearer "+alice, "/titles/4294967296/invites/server", "", "text/json", "")
+	f.Add("XBL3.0 x=;a", "/titles//invites", "%", "application/json; q=\"", "1,1")
+	f.Add("XBL3.0 x=1;\xff", "//", "", "", "\x00")
+	f.Fuzz(func(t *testing.T, authorization, path, query, contentType, version string) {
+		sim := inProcess(t, xblsim.Options{})
+		r := validRequest()
+		r.header = http.Header{"Authorization": {authorization}, "Content-Type": {contentType}, "X-Xbl-Contract-Version": {version}}
+		request := r.http(sim)
+		request.URL.Path, request.URL.RawQuery = path, query
+		response, err := sim.send(request)
+		require.NoError(t, err)
+		defer response.Body.Close()
+		body, err := io.ReadAll(response.Body)
+		require.NoError(t, err)
+		sent := sim.Ledger().Recipients
+		if response.StatusCode == http.StatusNoContent {
+			hash, token, found := strings.Cut(strings.TrimPrefix(authorization, "XBL3.0 x="), ";")
+			require.True(t, found && hash != "" && token != "" && version == "1" && query == "", "%q", authorization)
+			require.Regexp(t, `^/titles/[1-9][0-9]{0,9}/invites$`, path)
+			require.Equal(t, 1, sent)
+			return
+		}
+		require.True(t, response.StatusCode >= 400 && response.StatusCode < 500, "%d", response.StatusCode)
+		require.Zero(t, sent)
+		if _, token, _ := strings.Cut(authorization, ";"); len(token) >= 16 {
+			require.NotContains(t, string(body), token)
+		}
 	})
 }

@@ -34,6 +34,7 @@ func TestTheRepositoryKeepsItsRules(t *testing.T) {
 		"no file knows one machine":             noTraceOfOneMachine,
 		"dependencies are explained":            dependenciesAreExplained,
 		"pages name real tests":                 pagesNameRealTests,
+		"fuzz targets are listed":               fuzzTargetsAreListed,
 		"the gate runs what the README says":    theGateRunsWhatTheReadmeSays,
 	} {
 		t.Run(name, func(t *testing.T) {
