@@ -79,7 +79,7 @@ func (q *Queue) SaveKey(ctx context.Context, s KeyState, done func(error)) {
 	// Else the stream would hold every key of a day, and each new owner read them.
 	left := max(s.Until.Sub(now), 0).Truncate(time.Second) + time.Second
 	setHeader(m.Header, jetstream.MsgTTLHeader, min(left, keysKept).String())
-	q.records.put(q.streams[KeysStream], s.Until, &entry{ctx: ctx, done: done, last: m, obsolete: q.lapsed()})
+	q.records.put(q.streams[KeysStream], s.Until, &entry{ctx: ctx, done: done, last: m, obsolete: q.tenureOver(s.Partition)})
 }
 
 func keysOf(partition int) string { return keysPrefix + strconv.Itoa(partition) + "." }

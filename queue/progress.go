@@ -287,11 +287,11 @@ func (q *Queue) SaveProgress(ctx context.Context, d *Delivery, p Progress, done 
 	}
 	subject := d.key().progressSubject()
 	q.progress.begin(d, data)
-	lapsed := q.lapsed()
+	over := q.tenureOver(d.Partition)
 	q.records.put(q.streams[ProgressStream], time.Time{}, &entry{
 		ctx: ctx, done: done,
 		last:     &nats.Msg{Subject: subject, Data: data},
-		obsolete: func() bool { return lapsed() || q.progress.over(subject) },
+		obsolete: func() bool { return over() || q.progress.over(subject) },
 	})
 }
 
