@@ -82,7 +82,7 @@ func (b *callBook) begin(c *madeCall) {
 	defer b.mu.Unlock()
 	c.began = time.Now()
 	for _, x := range b.blocks[c.key] {
-		if c.began.After(x.call.ended) && c.began.Before(x.ends) && x.call.told() {
+		if c.began.After(x.call.ended) && c.began.Before(x.ends) && (x.call.told() || x.call.line == c.line) {
 			b.breaks("call %s: its key was to wait until %s, after call %s", c, clock(x.ends), x.call)
 		}
 	}
