@@ -21,9 +21,10 @@ import (
 // what was answered at one instant was stored at the same one, unless its worker
 // was in trouble then.
 type callBook struct {
-	may  func(*madeCall) error // says what speaks against a call; nil: nothing
-	once bool                  // what a worker has no answer to is not to be tried again
-	log  *slog.Logger
+	may   func(*madeCall) error // says what speaks against a call; nil: nothing
+	once  bool                  // what a worker has no answer to is not to be tried again
+	exact bool                  // workers know the windows: no call may be refused for them
+	log   *slog.Logger
 
 	mu     sync.Mutex
 	to     map[uint64][]*madeCall // by player
@@ -109,7 +110,7 @@ func (b *callBook) end(c *madeCall, status int, retryAfter string) {
 	if seconds, err := strconv.Atoi(retryAfter); err == nil {
 		b.blocks[c.key] = append(b.blocks[c.key], block{c, c.ended.Add(time.Duration(seconds) * time.Second)})
 	}
-	if status == http.StatusTooManyRequests {
+	if b.exact && status == http.StatusTooManyRequests {
 		b.breaks("call %s was refused: a window was exceeded", c)
 	}
 	if status != http.StatusNoContent || !c.told() {

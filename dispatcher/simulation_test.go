@@ -105,7 +105,7 @@ type simWorker struct {
 func simulate(t *testing.T, seed uint64) {
 	t.Helper()
 	r := rand.New(rand.NewPCG(seed, 0))
-	scale := []time.Duration{time.Second, 5 * time.Second}[r.IntN(2)]
+	scale := []time.Duration{time.Second, 3 * time.Second}[r.IntN(2)]
 	o := xblsim.Options{
 		Seed: seed, Latency: time.Duration(1+r.IntN(300)) * time.Millisecond,
 		Quota: []xblsim.Window{{Max: 3 + r.IntN(8), Per: scale}, {Max: 20 + r.IntN(40), Per: 6 * scale}},
@@ -113,7 +113,7 @@ func simulate(t *testing.T, seed uint64) {
 	inFakeTimeWith(t, o, queue.Options{Partitions: 1 + r.IntN(5)}, func(t *testing.T, sys *system) {
 		s := newSimulation(sys, r, o)
 		s.join()
-		for range 20 + r.IntN(50) {
+		for range 15 + r.IntN(35) {
 			s.event()
 			s.pass(time.Duration(r.Int64N(int64(1500 * time.Millisecond))))
 		}
@@ -125,8 +125,10 @@ func simulate(t *testing.T, seed uint64) {
 func newSimulation(sys *system, r *rand.Rand, o xblsim.Options) *simulation {
 	t := sys.t
 	s := &simulation{system: sys, rand: r, up: true, outage: make(map[*simWorker]*trouble), missing: make(map[string]bool)}
-	for _, w := range o.Quota {
-		s.cfg.Plan.Limits.Windows = append(s.cfg.Plan.Limits.Windows, planWindow(w))
+	if r.IntN(5) > 0 { // else the workers have to find out
+		for _, w := range o.Quota {
+			s.cfg.Plan.Limits.Windows = append(s.cfg.Plan.Limits.Windows, planWindow(w))
+		}
 	}
 	log := &tail{}
 	t.Cleanup(func() {
@@ -139,6 +141,7 @@ func newSimulation(sys *system, r *rand.Rand, o xblsim.Options) *simulation {
 	s.cfg.Plan.Limits.Reserve = 0.1
 	s.cfg.Plan.MaxAttempts = 1000 // a fault's doing is nobody's failure here
 	s.cfg.Plan.DeadLetterAmbiguous = r.IntN(3) == 0
+	s.cfg.AckWait = []time.Duration{4 * time.Second, 10 * time.Second, 30 * time.Second}[r.IntN(3)]
 	s.cfg.Grace = 11 * time.Second // more than a call takes
 	s.cfg.InteractiveTTL = 24 * time.Hour
 	if r.IntN(4) == 0 {
@@ -456,7 +459,7 @@ func (s *simulation) arrive() {
 		return // a producer keeps what it can't publish
 	}
 	a := s.anyAddress()
-	for range 1 + s.rand.IntN(5) {
+	for range 1 + s.rand.IntN(3) {
 		n := []int{1, 2, 3, 8, 16, 16, 40}[s.rand.IntN(7)]
 		if s.rand.IntN(50) == 0 {
 			n = 100 + s.rand.IntN(200)
