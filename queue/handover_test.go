@@ -261,6 +261,33 @@ func TestWhatAWorkerSavesAfterItsLeaseDoesNotReplaceWhatTheNextOwnerSaved(t *tes
 	})
 }
 
+func TestAnEndingThatComesAfterTheLeaseLeavesTheNextOwnerItsProgress(t *testing.T) {
+	inFakeTime(t, queue.Options{Partitions: 16}, func(t *testing.T, f *fixture) {
+		b := newBook(t)
+		w := &embeddedtest.Wire{Server: f.server}
+		cutOff := b.join(f, nats.InProcessServer(w))
+		time.Sleep(5 * time.Second)
+		f.publish(alice, job("a", 11, 12, 13, 14))
+		time.Sleep(time.Second)
+		theirs := cutOff.take()
+		require.Len(t, theirs, 1)
+		cutOff.save(theirs[0], someProgress())
+		w.Cut()
+		cutOff.queue.Settle(t.Context(), theirs[0], queue.Ending{Sent: 4, EndedAt: time.Now()}, func(error) {})
+		other := b.join(f)
+		time.Sleep(5 * time.Second)
+		mine := other.take()
+		require.Len(t, mine, 1)
+		require.NotNil(t, mine[0].Progress)
+		w.Mend()
+		time.Sleep(time.Second)
+		require.Len(t, f.results(queue.Filter{}), 1, "too late to be known of")
+		_, ok, err := other.queue.LoadProgress(t.Context(), mine[0])
+		require.NoError(t, err)
+		require.True(t, ok, "else whoever has the job next would begin it anew")
+	})
+}
+
 func TestAShortCutOfEverybodyMovesNothing(t *testing.T) {
 	inFakeTime(t, queue.Options{Partitions: 16}, func(t *testing.T, f *fixture) {
 		b := newBook(t)
