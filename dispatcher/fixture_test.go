@@ -2,6 +2,7 @@ package dispatcher_test
 
 import (
 	"context"
+	"errors"
 	"log/slog"
 	"net"
 	"net/http"
@@ -19,7 +20,6 @@ import (
 	"github.com/invitedhq/invited/dispatcher"
 	"github.com/invitedhq/invited/dispatcher/plan"
 	"github.com/invitedhq/invited/queue"
-	"github.com/invitedhq/invited/queue/embedded"
 	"github.com/invitedhq/invited/queue/embedded/embeddedtest"
 	"github.com/invitedhq/invited/xbl"
 	"github.com/invitedhq/invited/xbl/xblsim"
@@ -32,7 +32,7 @@ func TestMain(m *testing.M) { goleak.VerifyTestMain(m) }
 // and as many workers as a test starts, one after the other.
 type system struct {
 	t      *testing.T
-	server *embedded.Server
+	server *embeddedtest.Site
 	conn   *nats.Conn
 	sim    *xblsim.Server
 	api    *pipeListener
@@ -51,14 +51,20 @@ type system struct {
 // inFakeTime runs a test in a bubble.
 func inFakeTime(t *testing.T, o xblsim.Options, test func(t *testing.T, s *system)) {
 	t.Helper()
+	inFakeTimeWith(t, o, queue.Options{}, test)
+}
+
+// inFakeTimeWith is inFakeTime with options of the queue.
+func inFakeTimeWith(t *testing.T, o xblsim.Options, q queue.Options, test func(t *testing.T, s *system)) {
+	t.Helper()
 	embeddedtest.HoldClock(t)
 	synctest.Test(t, func(t *testing.T) {
 		t.Helper()
-		test(t, newSystem(t, o))
+		test(t, newSystem(t, o, q))
 	})
 }
 
-func newSystem(t *testing.T, o xblsim.Options) *system {
+func newSystem(t *testing.T, o xblsim.Options, q queue.Options) *system {
 	t.Helper()
 	o.CallLog = 100_000
 	s := &system{t: t, sim: xblsim.New(o), api: newPipeListener(), tokens: t.TempDir()}
@@ -67,7 +73,7 @@ func newSystem(t *testing.T, o xblsim.Options) *system {
 	go func() { defer close(served); _ = server.Serve(s.api) }()
 	t.Cleanup(func() { _ = server.Close(); <-served })
 
-	s.server = embeddedtest.Start(t)
+	s.server = embeddedtest.StartSite(t)
 	t.Cleanup(func() { pass(time.Second) }) // the server's shutdown sleeps with a lock that a late request waits for, which stops fake time
 	s.conn = embeddedtest.Connect(t, s.server)
 	s.cfg = dispatcher.Config{
@@ -84,15 +90,16 @@ func newSystem(t *testing.T, o xblsim.Options) *system {
 		Transport: &http.Transport{DialContext: s.api.dial, MaxIdleConnsPerHost: 256},
 	}
 	for _, sender := range []string{"ada", "bob", "cup"} {
-		s.setToken(sender, "XBL3.0 x=hash;token-of-"+sender)
+		s.setToken(sender, tokenOf(sender))
 	}
-	s.listen()
+	s.listen(q)
 	return s
 }
 
 // listen collects results and makes the producer's side.
-func (s *system) listen() {
-	q, err := queue.Open(s.t.Context(), s.conn, queue.Options{Logger: s.cfg.Logger}) // the streams, before anybody publishes
+func (s *system) listen(o queue.Options) {
+	o.Logger = s.cfg.Logger
+	q, err := queue.Open(s.t.Context(), s.conn, o) // the streams, before anybody publishes
 	require.NoError(s.t, err)
 	q.Close()
 	s.publisher, err = queue.NewPublisher(s.conn)
@@ -118,6 +125,8 @@ func (s *system) listen() {
 	s.t.Cleanup(func() { stop(); <-done; watch.Stop() })
 }
 
+func tokenOf(sender string) string { return "XBL3.0 x=hash;token-of-" + sender }
+
 // setToken writes a sender's token file; an empty one removes it.
 func (s *system) setToken(sender, authorization string) {
 	path := filepath.Join(s.tokens, sender)
@@ -131,8 +140,7 @@ func (s *system) setToken(sender, authorization string) {
 // worker is one running worker, on a connection of its own.
 type worker struct {
 	conn *nats.Conn
-	wire *embeddedtest.Wire // nil: none
-	stop func() error       // in order
+	stop func() error // in order
 }
 
 // work starts a worker and returns what stops it in order.
@@ -146,11 +154,11 @@ func (s *system) join() *worker {
 	return s.joinOver(s.server)
 }
 
-func (s *system) joinOver(provider nats.InProcessConnProvider) *worker {
+func (s *system) joinOver(provider nats.InProcessConnProvider, opts ...nats.Option) *worker {
 	s.t.Helper()
 	client, err := xbl.NewClient(s.client)
 	require.NoError(s.t, err)
-	w := &worker{conn: embeddedtest.Connect(s.t, s.server, nats.InProcessServer(provider))}
+	w := &worker{conn: embeddedtest.Connect(s.t, s.server, append(opts, nats.InProcessServer(provider))...)}
 	q, err := queue.Open(s.t.Context(), w.conn, queue.Options{Logger: s.cfg.Logger, AckWait: s.cfg.AckWait})
 	require.NoError(s.t, err)
 	var store dispatcher.Store = q
@@ -175,7 +183,7 @@ func (s *system) joinOver(provider nats.InProcessConnProvider) *worker {
 			q.Close()
 			client.CloseIdleConnections()
 			if !w.conn.IsClosed() { // see crash
-				require.NoError(s.t, consumed)
+				ran = errors.Join(ran, consumed)
 			}
 		})
 		return ran

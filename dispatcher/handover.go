@@ -64,7 +64,7 @@ func (l *loop) disown(partition int, lost bool, done chan struct{}) {
 	}
 	if lost {
 		delete(l.owned, partition)
-		l.plan.Forget(now, partition)
+		l.plan.Lose(now, partition)
 		close(done)
 		return
 	}

@@ -2,6 +2,7 @@ package dispatcher
 
 import (
 	"context"
+	"errors"
 	"time"
 
 	"github.com/invitedhq/invited/dispatcher/plan"
@@ -27,6 +28,9 @@ func (l *loop) saveKeys(states []plan.State) {
 func (l *loop) keySaved(s stored) {
 	if l.saving[s.state.Partition]--; l.saving[s.state.Partition] == 0 {
 		delete(l.saving, s.state.Partition)
+	}
+	if errors.Is(s.err, queue.ErrLost) {
+		return // nobody may ever know of the last call but this worker: see plan.Planner.Lose
 	}
 	if s.err != nil { // only a stop ends the store's own tries
 		l.log.Warn("the calls made lately are not stored; another worker may be refused some", "error", s.err)

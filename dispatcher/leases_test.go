@@ -55,6 +55,29 @@ func TestAWorkerWithoutALeaseMakesNoCall(t *testing.T) {
 	})
 }
 
+func TestAWorkerWithoutALeaseSaysOfNobodyThatHeIsDead(t *testing.T) {
+	inFakeTime(t, xblsim.Options{}, func(t *testing.T, s *system) {
+		tenure := &cutTenure{}
+		s.tenure = func(inner dispatcher.Tenure) dispatcher.Tenure {
+			tenure.Tenure = inner
+			return tenure
+		}
+		s.work()
+		pass(time.Second)
+		tenure.cut.Store(true)
+		s.publish(to("ada"), 3, func(j *queue.Job) { j.ExpiresAt = time.Now().Add(5 * time.Second) })
+		pass(20 * time.Second)
+		assert.Empty(t, s.deadLetters(), "another worker may have sent it in time")
+		tenure.cut.Store(false)
+		pass(time.Minute)
+		require.Len(t, s.deadLetters(), 1)
+		assert.Equal(t, queue.Expired, s.deadLetters()[0].Reason)
+		require.Len(t, s.ended(), 1)
+		assert.Equal(t, 3, s.ended()[0].Dead)
+		s.requireQueuesEmpty()
+	})
+}
+
 // stuckStore takes nothing, as a store does when NATS does not answer.
 type stuckStore struct{ dispatcher.Store }
 

@@ -128,7 +128,8 @@ func (l *loop) drain() {
 // step does what the plan wants done and says when to ask it again.
 func (l *loop) step() time.Time {
 	l.plan.Unstored(l.storing)
-	l.plan.Lease(l.tenure.Lease())
+	lease := l.tenure.Lease()
+	l.plan.Lease(lease)
 	now := time.Now()
 	step := l.plan.Next(now)
 	l.saveKeys(l.plan.Changed(now)) // calls about to be made among them
@@ -142,8 +143,9 @@ func (l *loop) step() time.Time {
 	}
 	for _, j := range step.Ended {
 		h := j.Ref.(*held)
-		if h.lost && len(j.Dead) > 0 {
-			l.letGo(h) // its next owner decides who is dead; two of us might write two letters
+		if (h.lost || !now.Before(lease)) && len(j.Dead) > 0 {
+			h.lost = true // without a lease its partition is as good as lost, though nobody has said so yet
+			l.letGo(h)    // its next owner decides who is dead; two of us might write two letters
 			continue
 		}
 		l.settle(h, queue.Ending{

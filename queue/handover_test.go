@@ -218,6 +218,76 @@ func TestAWorkerThatIsCutOffLosesItsPartitionsBeforeAnotherHasThem(t *testing.T)
 	})
 }
 
+func TestWhatAWorkerSavesAfterItsLeaseDoesNotReplaceWhatTheNextOwnerSaved(t *testing.T) {
+	inFakeTime(t, queue.Options{Partitions: 16}, func(t *testing.T, f *fixture) {
+		b := newBook(t)
+		w := &embeddedtest.Wire{Server: f.server}
+		cutOff := b.join(f, nats.InProcessServer(w))
+		time.Sleep(5 * time.Second)
+		f.publish(alice, job("a"))
+		time.Sleep(time.Second)
+		mine := cutOff.take()
+		require.Len(t, mine, 1)
+		saveAll := func(q *queue.Queue, d *queue.Delivery, calls int) {
+			q.SaveProgress(t.Context(), d, queue.Progress{Attempts: calls}, func(error) {})
+			for n := range 16 {
+				q.SaveKey(t.Context(), queue.KeyState{
+					Partition: n, TitleID: 1, Sender: "s", Calls: []queue.CallRun{{At: time.Now(), N: calls}}, Until: time.Now().Add(time.Hour),
+				}, func(error) {})
+			}
+		}
+		saveAll(cutOff.queue, mine[0], 1)
+		other := b.join(f)
+		time.Sleep(5 * time.Second)
+		w.Cut()
+		// It has lost them, and is still finding that out: its worker is not told yet.
+		time.Sleep(3500 * time.Millisecond)
+		require.Equal(t, 16, b.shares()[other])
+		theirs := append(mine, other.take()...)
+		saveAll(other.queue, theirs[len(theirs)-1], 2)
+		saveAll(cutOff.queue, mine[0], 3)
+		time.Sleep(time.Second)
+		w.Mend()
+		time.Sleep(20 * time.Second)
+		for _, stream := range []string{"INVITE_KEYS", queue.ProgressStream} {
+			stored, err := f.js.Stream(t.Context(), stream)
+			require.NoError(t, err)
+			for sequence := range stored.CachedInfo().State.LastSeq {
+				if m, err := stored.GetMsg(t.Context(), sequence+1); err == nil {
+					assert.NotRegexp(t, `"(n|attempts)":\[?3`, string(m.Data), "on %s", m.Subject)
+				}
+			}
+		}
+	})
+}
+
+func TestAnEndingThatComesAfterTheLeaseLeavesTheNextOwnerItsProgress(t *testing.T) {
+	inFakeTime(t, queue.Options{Partitions: 16}, func(t *testing.T, f *fixture) {
+		b := newBook(t)
+		w := &embeddedtest.Wire{Server: f.server}
+		cutOff := b.join(f, nats.InProcessServer(w))
+		time.Sleep(5 * time.Second)
+		f.publish(alice, job("a", 11, 12, 13, 14))
+		time.Sleep(time.Second)
+		theirs := cutOff.take()
+		require.Len(t, theirs, 1)
+		cutOff.save(theirs[0], someProgress())
+		w.Cut()
+		cutOff.queue.Settle(t.Context(), theirs[0], queue.Ending{Sent: 4, EndedAt: time.Now()}, func(error) {})
+		other := b.join(f)
+		time.Sleep(5 * time.Second)
+		mine := other.take()
+		require.Len(t, mine, 1)
+		require.NotNil(t, mine[0].Progress)
+		w.Mend()
+		time.Sleep(time.Second)
+		require.Len(t, f.results(queue.Filter{}), 1, "too late to be known of")
+		_, ok, err := other.queue.LoadProgress(t.Context(), mine[0])
+		require.NoError(t, err)
+		require.True(t, ok, "else whoever has the job next would begin it anew")
+	})
+}
+
 func TestAShortCutOfEverybodyMovesNothing(t *testing.T) {
 	inFakeTime(t, queue.Options{Partitions: 16}, func(t *testing.T, f *fixture) {
 		b := newBook(t)

@@ -65,9 +65,13 @@ type windowRecord struct {
 	Most int   `json:"most,omitempty"`
 }
 
+// ErrLost means that the partition was taken away from this worker: what was to
+// be stored of it may not be.
+var ErrLost = errors.New("the partition is not this worker's any more")
+
 // SaveKey stores what is known of a key, in place of what was stored of it
-// before. It is asynchronous as SaveProgress is; done is called once, when it or
-// a later one of the key is stored.
+// before. It is asynchronous as SaveProgress is; done is called once: with nil
+// when it or a later one of the key is stored, or with ErrLost.
 func (q *Queue) SaveKey(ctx context.Context, s KeyState, done func(error)) {
 	now := time.Now()
 	data, err := json.Marshal(recordOf(s, now))
@@ -80,7 +84,13 @@ func (q *Queue) SaveKey(ctx context.Context, s KeyState, done func(error)) {
 	// Else the stream would hold every key of a day, and each new owner read them.
 	left := max(s.Until.Sub(now), 0).Truncate(time.Second) + time.Second
 	setHeader(m.Header, jetstream.MsgTTLHeader, min(left, keysKept).String())
-	q.records.put(q.streams[KeysStream], s.Until, &entry{ctx: ctx, done: done, last: m, obsolete: q.lapsed()})
+	over := q.tenureOver(s.Partition)
+	q.records.put(q.streams[KeysStream], s.Until, &entry{ctx: ctx, last: m, obsolete: over, done: func(err error) {
+		if err == nil && over() {
+			err = ErrLost
+		}
+		done(err)
+	}})
 }
 
 func keysOf(partition int) string { return keysPrefix + strconv.Itoa(partition) + "." }

@@ -46,7 +46,7 @@ type members struct {
 	me     string
 	lapse  func() // ends all work under the old lease; it returns when that is done
 
-	lapses  atomic.Int64
+	tenures []atomic.Uint64 // by partition: the one going on; 0: none
 	mu      sync.Mutex
 	others  map[string]*member
 	shares  *shares   // among those that take something new
@@ -86,6 +86,7 @@ func newMembers(q *Queue) *members {
 		q: q, stream: q.streams[WorkersStream], me: me, lapse: func() {},
 		others: make(map[string]*member), changed: make(chan struct{}),
 		shares: newShares(me, q.partitions), claims: make([]uint64, q.partitions),
+		tenures: make([]atomic.Uint64, q.partitions),
 	}
 	m.shares.set(me, true)
 	return m
@@ -209,15 +210,18 @@ func (m *members) lease() time.Time {
 	return m.until
 }
 
-// lapsed returns what says whether a lease has run out since: what was to be
-// stored under it may be older by now than what the next owner has stored.
-func (q *Queue) lapsed() func() bool {
+// tenureOver returns what says whether the partition is not this worker's any
+// more, or was another's meanwhile: what was to be stored of it may be older by
+// now than what its next owner has stored. It is over as soon as the lease has
+// run out or another worker has claimed, which is before the worker is told.
+func (q *Queue) tenureOver(partition int) func() bool {
 	m := q.members.Load()
-	if m == nil {
+	if m == nil { // nobody consumes: the caller knows what it does
 		return func() bool { return false }
 	}
-	before := m.lapses.Load()
-	return func() bool { return m.lapses.Load() != before }
+	tenure := &m.tenures[partition]
+	now := tenure.Load()
+	return func() bool { return now == 0 || tenure.Load() != now }
 }
 
 // join makes this worker known and reads who else is there.
@@ -269,7 +273,6 @@ func (m *members) renew(ctx context.Context) error {
 	now := time.Now()
 	if until := m.lease(); !until.IsZero() && now.After(until) {
 		m.q.log.Warn("this worker's lease ran out; it begins anew")
-		m.lapses.Add(1)
 		m.lapse()
 		m.set(time.Time{}, time.Time{})
 	}

@@ -23,6 +23,7 @@ type partition struct {
 
 	mu      sync.Mutex
 	epoch   int                     // lapses seen
+	begun   uint64                  // tenures
 	cancel  context.CancelCauseFunc // of the work going on; nil: none
 	stopped chan struct{}           // closed when that work has ended
 
@@ -147,6 +148,8 @@ func (p *partition) begin(cancel context.CancelCauseFunc, epoch int) bool {
 		return false
 	}
 	p.cancel, p.stopped = cancel, make(chan struct{})
+	p.begun++
+	p.members.tenures[p.n].Store(p.begun)
 	return true
 }
 
@@ -163,6 +166,7 @@ func (p *partition) lapse() <-chan struct{} {
 	p.mu.Lock()
 	defer p.mu.Unlock()
 	p.epoch++
+	p.members.tenures[p.n].Store(0)
 	if p.cancel == nil {
 		done := make(chan struct{})
 		close(done)
@@ -181,6 +185,7 @@ func (p *partition) ownerChanged(r ownerRecord) {
 	p.mu.Lock()
 	defer p.mu.Unlock()
 	if p.cancel != nil {
+		p.members.tenures[p.n].Store(0)
 		p.cancel(errLost)
 	}
 }

@@ -139,8 +139,9 @@ func decodeProgress(d *Delivery, data []byte) (Progress, error) {
 // progressLog knows which jobs have a record. There are few: jobs that end in
 // several calls, and are in the middle of that.
 type progressLog struct {
-	stream jetstream.Stream
-	saves  *records
+	stream     jetstream.Stream
+	saves      *records
+	tenureOver func(partition int) func() bool
 
 	mu      sync.Mutex
 	records map[string]*progressState // by subject
@@ -153,10 +154,11 @@ type progressState struct {
 	ours     bool   // this worker has saved one
 	part     int    // of its job
 	over     bool   // the job ended
+	lost     func() bool
 }
 
-func newProgressLog(stream jetstream.Stream, saves *records) *progressLog {
-	return &progressLog{stream: stream, saves: saves, records: make(map[string]*progressState)}
+func newProgressLog(stream jetstream.Stream, saves *records, tenureOver func(int) func() bool) *progressLog {
+	return &progressLog{stream: stream, saves: saves, tenureOver: tenureOver, records: make(map[string]*progressState)}
 }
 
 // load reads all records, when a partition was left by a worker that is gone.
@@ -213,6 +215,7 @@ func (l *progressLog) attach(ctx context.Context, d *Delivery) error {
 		d.MaybeSent = d.MaybeSent || !errors.Is(err, errOtherJob)
 		return l.forget(ctx, subject)
 	}
+	known.lost = l.tenureOver(d.Partition)
 	l.note(subject, known)
 	d.Progress = &p
 	return nil
@@ -223,9 +226,9 @@ func (l *progressLog) note(subject string, read progressState) {
 	l.mu.Lock()
 	defer l.mu.Unlock()
 	if s := l.records[subject]; s != nil {
-		s.data, s.sequence = read.data, read.sequence
+		s.data, s.sequence, s.lost = read.data, read.sequence, read.lost
 	} else {
-		l.records[subject] = &progressState{data: read.data, sequence: read.sequence}
+		l.records[subject] = &progressState{data: read.data, sequence: read.sequence, lost: read.lost}
 	}
 	if read.sequence != 0 {
 		l.saves.known(l.stream, subject, read.sequence, time.Time{})
@@ -244,16 +247,26 @@ func (l *progressLog) get(ctx context.Context, subject string) (data []byte, seq
 	return m.Data, m.Sequence, nil
 }
 
-// forget deletes a record.
+// forget deletes a record, unless its job may be another worker's by now, which
+// needs it: this one's result came too late to be known of. The sweep finds what is left.
 func (l *progressLog) forget(ctx context.Context, subject string) error {
-	if err := l.stream.Purge(ctx, jetstream.WithPurgeSubject(subject)); err != nil {
-		return err
+	if !l.lost(subject) {
+		if err := l.stream.Purge(ctx, jetstream.WithPurgeSubject(subject)); err != nil {
+			return err
+		}
 	}
 	l.mu.Lock()
 	defer l.mu.Unlock()
 	delete(l.records, subject)
 	l.saves.forget(subject)
 	return nil
+}
+
+func (l *progressLog) lost(subject string) bool {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	s := l.records[subject]
+	return s != nil && s.lost != nil && s.lost()
 }
 
 // begin registers a save.
@@ -266,7 +279,7 @@ func (l *progressLog) begin(d *Delivery, data []byte) {
 		s = &progressState{}
 		l.records[subject] = s
 	}
-	s.ours, s.data, s.part = true, data, d.Partition
+	s.ours, s.data, s.part, s.lost = true, data, d.Partition, l.tenureOver(d.Partition)
 }
 
 // disown forgets what was saved of a partition's jobs: others go on with them.
@@ -313,11 +326,11 @@ func (q *Queue) SaveProgress(ctx context.Context, d *Delivery, p Progress, done 
 	}
 	subject := d.key().progressSubject()
 	q.progress.begin(d, data)
-	lapsed := q.lapsed()
+	over := q.tenureOver(d.Partition)
 	q.records.put(q.streams[ProgressStream], time.Time{}, &entry{
 		ctx: ctx, done: done,
 		last:     &nats.Msg{Subject: subject, Data: data},
-		obsolete: func() bool { return lapsed() || q.progress.over(subject) },
+		obsolete: func() bool { return over() || q.progress.over(subject) },
 	})
 }
 

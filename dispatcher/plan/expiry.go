@@ -17,7 +17,10 @@ func (k *key) tooLate(now time.Time, w *parcel) string {
 	if j.ExpiresAt.IsZero() || j.expired(now) {
 		return "" // park has the words for what has expired already
 	}
-	ahead := k.lineFor(j).ahead(w)
+	ahead := 0
+	if l := k.findLine(j); l != nil {
+		ahead = l.ahead(w)
+	}
 	at := k.log.turn(now, ahead, k.certain())
 	if k.blocked.After(at) {
 		at = k.blocked

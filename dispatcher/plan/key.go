@@ -44,8 +44,19 @@ type campaign struct {
 	line line
 }
 
-// lineFor is where a job's parcels wait.
+// lineFor is where a job's parcels wait. It is made for one that is put there now:
+// a campaign on the list has something in line.
 func (k *key) lineFor(j *Job) *line {
+	if l := k.findLine(j); l != nil {
+		return l
+	}
+	c := &campaign{name: j.Campaign}
+	k.campaigns = append(k.campaigns, c)
+	return &c.line
+}
+
+// findLine is lineFor, or nil where nothing waits there.
+func (k *key) findLine(j *Job) *line {
 	if j.Lane == queue.Interactive {
 		return &k.interactive
 	}
@@ -54,9 +65,7 @@ func (k *key) lineFor(j *Job) *line {
 			return &c.line
 		}
 	}
-	c := &campaign{name: j.Campaign}
-	k.campaigns = append(k.campaigns, c)
-	return &c.line
+	return nil
 }
 
 // waiting reports whether any parcel is in line.

@@ -151,6 +151,59 @@ func (p *Planner) Remember(now time.Time, s State) {
 	p.refresh(now, k)
 }
 
+// untold is what only this worker knows of a key whose partition it lost.
+type untold struct {
+	calls   int       // that were not recorded
+	at      time.Time // by when they were answered
+	blocked time.Time
+	until   time.Time // when nothing of it matters any more
+}
+
+// Lose is Forget for a partition that may be another worker's by now, so that
+// nothing of it can be stored. What was not stored before is kept for the case
+// that the partition comes back: nobody else can know of it.
+func (p *Planner) Lose(now time.Time, partition int) {
+	for id, u := range p.untold {
+		if !u.until.After(now) {
+			delete(p.untold, id)
+		}
+	}
+	for _, k := range p.keys {
+		if k.partition != partition {
+			continue
+		}
+		u := untold{blocked: k.blocked, until: k.blocked}
+		if len(k.log.windows) > 0 && len(k.log.ends) > 0 {
+			u.calls, u.at = int(k.composed-k.recorded), k.log.ends[len(k.log.ends)-1]
+		}
+		if u.calls > 0 {
+			u.until = later(u.until, u.at.Add(k.log.longest()))
+		}
+		k.recorded = k.composed // no record of them will come
+		if k.log.inFlight > 0 || k.waiting() || k.backingOff > 0 {
+			continue // it is not forgotten
+		}
+		if u.until.After(now) {
+			p.untold[k.id] = u
+		}
+		p.forget(k)
+	}
+}
+
+// recall gives a key that comes back what only this worker knows of it.
+func (p *Planner) recall(k *key) {
+	u, ok := p.untold[k.id]
+	if !ok {
+		return
+	}
+	delete(p.untold, k.id)
+	for range u.calls {
+		k.log.ends = append(k.log.ends, u.at)
+	}
+	k.blocked = u.blocked
+	k.probing = !u.blocked.IsZero()
+}
+
 // Forget lets go of a partition's keys, those with calls in flight excepted, and
 // returns what the next owner must know of them.
 func (p *Planner) Forget(now time.Time, partition int) []State {

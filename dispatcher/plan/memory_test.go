@@ -46,6 +46,45 @@ func TestARestartForgetsNeitherCallsNorBlocks(t *testing.T) {
 	assert.Equal(t, 1, calls)
 }
 
+func TestWhatOnlyThisWorkerKnowsOfALostKeyCountsWhenItComesBack(t *testing.T) {
+	one := []Window{{2, time.Minute}}
+	w := newWorld(t, Config{Limits: Limits{Windows: one}}, &service{offset: -1, windows: one})
+	call := func(recorded bool) *Call {
+		w.planner.Add(w.now, interactive("ada", 1))
+		calls := w.planner.Next(w.now).Calls
+		require.Len(t, calls, 1)
+		if told := w.planner.Changed(w.now); recorded {
+			w.planner.Recorded(w.now, told[0])
+		}
+		return calls[0]
+	}
+	w.planner.Answer(w.now, call(true), nil)
+	stored := w.planner.Changed(w.now)
+	require.Len(t, stored, 1)
+	w.planner.Answer(w.now, call(false), nil) // NATS does not answer any more
+	w.planner.Lose(w.now, 0)
+	w.now = w.now.Add(10 * time.Second)
+	w.planner.Remember(w.now, stored[0])
+	w.planner.Add(w.now, interactive("ada", 1))
+	assert.Empty(t, w.planner.Next(w.now).Calls, "both calls count, the recorded and the other")
+	w.now = w.now.Add(50 * time.Second)
+	calls := w.planner.Next(w.now).Calls
+	require.Len(t, calls, 1, "and neither twice, nor longer than it has to")
+
+	w.planner.Changed(w.now)
+	refused := &xbl.Error{Kind: xbl.Throttled, Status: 429, Written: true, RetryAfter: 10 * time.Minute}
+	w.planner.Answer(w.now, calls[0], refused)
+	for _, j := range calls[0].Jobs() {
+		w.planner.Drop(w.now, j)
+	}
+	w.planner.Lose(w.now, 0)
+	w.now = w.now.Add(9 * time.Minute)
+	w.planner.Add(w.now, interactive("ada", 1))
+	assert.Empty(t, w.planner.Next(w.now).Calls, "its Retry-After is kept")
+	w.now = w.now.Add(time.Minute)
+	assert.Len(t, w.planner.Next(w.now).Calls, 1)
+}
+
 func TestOnlyWhatChangedIsTold(t *testing.T) {
 	w := newWorld(t, Config{Limits: Limits{Windows: published}}, &service{offset: -1, windows: published})
 	w.planner.Add(w.now, interactive("ada", 1))

@@ -21,6 +21,7 @@ type Planner struct {
 	lease    time.Time
 	unstored int
 	changed  map[*key]struct{} // since Changed was last asked
+	untold   map[Key]untold    // of keys that were lost
 
 	step Step
 }
@@ -62,7 +63,8 @@ func (c *Call) Jobs() []*Job {
 
 // New returns a planner without jobs.
 func New(cfg Config) *Planner {
-	return &Planner{cfg: cfg, keys: make(map[Key]*key), titles: make(map[uint32]*title), changed: make(map[*key]struct{})}
+	return &Planner{cfg: cfg, keys: make(map[Key]*key), titles: make(map[uint32]*title), changed: make(map[*key]struct{}),
+		untold: make(map[Key]untold)}
 }
 
 // Add parks a job. What had ended of it before (Ended, Sent, Dead, Attempts) is taken over.
@@ -159,6 +161,7 @@ func (p *Planner) key(id Key, partition int) *key {
 		log: callLog{windows: limits.Windows, unknown: len(limits.Windows) == 0},
 	}
 	t.tell(k)
+	p.recall(k)
 	p.keys[id], t.keys[k] = k, struct{}{}
 	return k
 }

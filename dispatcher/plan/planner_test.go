@@ -262,6 +262,21 @@ func TestAJobThatCantMakeItWithinTheQuotaIsGivenUpAtOnce(t *testing.T) {
 	assert.Equal(t, 5, s.calls)
 }
 
+func TestACampaignWhoseFirstJobIsGivenUpLeavesNothingInLine(t *testing.T) {
+	s := &service{offset: -1}
+	w := newWorld(t, Config{}, s)
+	s.faulty = func(*Call) *xbl.Error {
+		return &xbl.Error{Kind: xbl.Throttled, Status: 429, Written: true, RetryAfter: time.Minute}
+	}
+	first, second := interactive("cup", 1), bulk("cup", "finals", 1)
+	first.ExpiresAt, second.ExpiresAt = w.now.Add(30*time.Second), w.now.Add(30*time.Second)
+	w.add(first)
+	w.run(time.Second)
+	w.add(second)
+	w.requireEndedOnce(first, second)
+	w.run(2 * time.Minute) // beyond the Retry-After, when the key looks for what waits
+}
+
 func TestWhatExpiresInsideARetryAfterIsGivenUpAtOnce(t *testing.T) {
 	s := &service{offset: -1}
 	w := newWorld(t, Config{Limits: Limits{MaxInFlight: 1}}, s)

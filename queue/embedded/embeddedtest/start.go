@@ -54,7 +54,7 @@ func StartWith(t testing.TB, o embedded.Options) *embedded.Server {
 		o.Sync = embedded.Interval
 	}
 	if o.Logger == nil {
-		o.Logger = slog.New(slog.DiscardHandler)
+		o.Logger = quiet()
 	}
 	s, err := embedded.Start(o)
 	if err != nil {
@@ -64,9 +64,15 @@ func StartWith(t testing.TB, o embedded.Options) *embedded.Server {
 	return s
 }
 
-// Connect connects in process, until the test (or the bubble) ends. The
-// connection tries again quickly when its server is restarted.
-func Connect(t testing.TB, s *embedded.Server, opts ...nats.Option) *nats.Conn {
+func quiet() *slog.Logger { return slog.New(slog.DiscardHandler) }
+
+// Connecter is an *embedded.Server or a *Site.
+type Connecter interface {
+	Conn(opts ...nats.Option) (*nats.Conn, error)
+}
+
+// Connect connects in process, until the test (or the bubble) ends.
+func Connect(t testing.TB, s Connecter, opts ...nats.Option) *nats.Conn {
 	t.Helper()
 	nc, err := s.Conn(opts...)
 	if err != nil {

@@ -9,54 +9,82 @@ import (
 )
 
 // Wire lies between a client and a server, as a nats.InProcessConnProvider. It
-// can be cut, both ways and without a word, and mended: what was written
-// meanwhile arrives then, as it does out of a socket's buffer. It may be used by
-// several goroutines, and in a bubble.
+// can be cut, without a word, and mended: what was written meanwhile arrives
+// then, as it does out of a socket's buffer. Or it breaks: then that is lost. It
+// may be used by several goroutines, and in a bubble.
 type Wire struct {
 	Server nats.InProcessConnProvider
 
-	mu  sync.Mutex
-	cut chan struct{} // closed when mended; nil: whole
+	mu       sync.Mutex
+	to, from chan struct{} // the server; closed when mended; nil: whole
+	conns    map[*wireConn]struct{}
 }
 
 // Cut stops everything that goes through. Cutting twice is cutting once.
 func (w *Wire) Cut() {
+	w.Deafen()
 	w.mu.Lock()
 	defer w.mu.Unlock()
-	if w.cut == nil {
-		w.cut = make(chan struct{})
+	if w.to == nil {
+		w.to = make(chan struct{})
 	}
 }
 
-// Mend undoes Cut.
+// Deafen stops what the server says. What it is told still gets there.
+func (w *Wire) Deafen() {
+	w.mu.Lock()
+	defer w.mu.Unlock()
+	if w.from == nil {
+		w.from = make(chan struct{})
+	}
+}
+
+// Mend undoes Cut and Deafen.
 func (w *Wire) Mend() {
 	w.mu.Lock()
 	defer w.mu.Unlock()
-	if w.cut != nil {
-		close(w.cut)
-		w.cut = nil
+	for _, cut := range []*chan struct{}{&w.to, &w.from} {
+		if *cut != nil {
+			close(*cut)
+			*cut = nil
+		}
 	}
 }
 
-func (w *Wire) whole() <-chan struct{} {
+// Break ends the connections, and loses what was on its way. The next
+// connection gets through.
+func (w *Wire) Break() {
 	w.mu.Lock()
-	defer w.mu.Unlock()
-	return w.cut
+	conns := w.conns
+	w.conns = nil
+	w.mu.Unlock()
+	for c := range conns {
+		_ = c.Close()
+	}
+	w.Mend()
 }
 
-// wait returns when the wire is whole, or when over is closed.
-func (w *Wire) wait(over <-chan struct{}) {
-	if cut := w.whole(); cut != nil {
-		select {
-		case <-cut:
-		case <-over:
-		}
+// wait returns when the wire is whole, or false when over is closed first.
+func (w *Wire) wait(cut *chan struct{}, over <-chan struct{}) bool {
+	w.mu.Lock()
+	mended := *cut
+	w.mu.Unlock()
+	if mended == nil {
+		return true
+	}
+	select {
+	case <-mended:
+		return true
+	case <-over:
+		return false
 	}
 }
 
 // InProcessConn implements nats.InProcessConnProvider.
 func (w *Wire) InProcessConn() (net.Conn, error) {
-	if w.whole() != nil {
+	w.mu.Lock()
+	defer w.mu.Unlock()
+	if w.to != nil || w.from != nil {
 		return nil, &net.OpError{Op: "dial", Err: net.ErrClosed}
 	}
 	inner, err := w.Server.InProcessConn()
@@ -64,6 +92,10 @@ func (w *Wire) InProcessConn() (net.Conn, error) {
 		return nil, err
 	}
 	c := &wireConn{Conn: inner, wire: w, out: make(chan []byte, 10_000), closed: make(chan struct{})}
+	if w.conns == nil {
+		w.conns = make(map[*wireConn]struct{})
+	}
+	w.conns[c] = struct{}{}
 	go c.pump()
 	return c, nil
 }
@@ -80,7 +112,9 @@ func (c *wireConn) pump() {
 	for {
 		select {
 		case b := <-c.out:
-			c.wire.wait(c.closed)
+			if !c.wire.wait(&c.wire.to, c.closed) {
+				return
+			}
 			if _, err := c.Conn.Write(b); err != nil {
 				return
 			}
@@ -92,7 +126,9 @@ func (c *wireConn) pump() {
 
 func (c *wireConn) Read(b []byte) (int, error) {
 	n, err := c.Conn.Read(b)
-	c.wire.wait(c.closed)
+	if !c.wire.wait(&c.wire.from, c.closed) {
+		return 0, net.ErrClosed
+	}
 	return n, err
 }
 
@@ -106,6 +142,11 @@ func (c *wireConn) Write(b []byte) (int, error) {
 }
 
 func (c *wireConn) Close() error {
-	c.once.Do(func() { close(c.closed) })
+	c.once.Do(func() {
+		close(c.closed)
+		c.wire.mu.Lock()
+		defer c.wire.mu.Unlock()
+		delete(c.wire.conns, c)
+	})
 	return c.Conn.Close()
 }
