@@ -7,6 +7,7 @@ import (
 	"path/filepath"
 	"strings"
 	"testing"
+	"time"
 
 	"github.com/invitedhq/invited/queue/embedded/embeddedtest"
 	"github.com/invitedhq/invited/xbl/xblsim"
@@ -20,11 +21,14 @@ const NoQuota = "none"
 
 // WorkerOptions are what tests want different in workers. The zero value of a field means the default.
 type WorkerOptions struct {
-	NATS   string // URL; empty: an embedded server
-	API    string // base URL
-	Quota  string // windows, such as 7/15s,50/300s, or NoQuota; empty: the published ones
-	Tokens string // folder with a file for each sender, see WriteTokens; empty: Token
-	Config string // further YAML: whole sections that the fields above do not write
+	NATS        string        // URL; empty: an embedded server
+	API         string        // base URL
+	Timeout     time.Duration // xbl.timeout
+	OnAmbiguous string        // xbl.on_ambiguous
+	Quota       string        // windows, such as 7/15s,50/300s, or NoQuota; empty: the published ones
+	Tokens      string        // folder with a file for each sender, see WriteTokens; empty: Token
+	Config      string        // further YAML: whole sections that the fields above do not write
+	Env         []string      // further variables, as NAME=value
 }
 
 // Worker is an invited that serves.
@@ -49,7 +53,7 @@ func (p *Programs) Worker(t testing.TB, o WorkerOptions) *Worker {
 	}
 	config := []string{
 		fmt.Sprintf("nats: {url: %q, embedded: {listen: %q, data_dir: %q}}", o.NATS, embedded, w.Data),
-		fmt.Sprintf("xbl: {base_url: %q}", o.API),
+		o.xbl(),
 		fmt.Sprintf("admin: {listen: %q}", admin),
 	}
 	if o.Tokens != "" {
@@ -62,10 +66,22 @@ func (p *Programs) Worker(t testing.TB, o WorkerOptions) *Worker {
 	if err := os.WriteFile(file, []byte(text), 0o600); err != nil {
 		t.Fatalf("a worker's configuration must be written: %v", err)
 	}
-	w.Process = p.Process(t, "worker on "+admin, Invited, []string{"XBL_AUTHORIZATION=" + Token}, "serve", "--config", file)
+	w.Process = p.Process(t, "worker on "+admin, Invited, append([]string{"XBL_AUTHORIZATION=" + Token}, o.Env...), "serve", "--config", file)
 	w.Start()
 	w.AwaitReady()
 	return w
+}
+
+// xbl writes the section of that name.
+func (o WorkerOptions) xbl() string {
+	section := fmt.Sprintf("xbl: {base_url: %q", o.API)
+	if o.Timeout != 0 {
+		section += fmt.Sprintf(", timeout: %s", o.Timeout)
+	}
+	if o.OnAmbiguous != "" {
+		section += ", on_ambiguous: " + o.OnAmbiguous
+	}
+	return section + "}"
 }
 
 // windows writes a quota as the configuration has it.
