@@ -97,6 +97,7 @@ func TestGarbageForAnAnswerLosesNothing(t *testing.T) {
 			load.stop()
 			s.settle()
 			g.requireAllDone()
+			assert.False(t, w.Said(secret), "no token is in the log")
 			unknown := int(w.Metrics().Sum("invited_calls_total", `result="ambiguous"`))
 			a := s.auditAmbiguous(onAmbiguous, unknown, w)
 			for x := range g.swallowed {

@@ -39,6 +39,9 @@ type trick struct {
 	unknown bool   // the caller can't know whether the call was made
 }
 
+// secret is in every sender's token, and must not be in what a worker says, not even where a server sends it back.
+const secret = "s3cret"
+
 // tricks are answers that are none, or are broken.
 var tricks = []trick{
 	{name: "500 of garbage", answer: "HTTP/1.1 500 \xff\r\nContent-Length: 9\r\n\r\n\x00\xff{{\"a\":]]"},
@@ -48,7 +51,7 @@ var tricks = []trick{
 	{name: "500 that promises more, and ends", answer: "HTTP/1.1 500 No\r\nContent-Length: 9999\r\n\r\nshort"},
 	{name: "500 with more than it promises", answer: "HTTP/1.1 500 No\r\nContent-Length: 2\r\n\r\ninternal server error", holds: true},
 	{name: "500 in chunks of no size", answer: "HTTP/1.1 500 No\r\nTransfer-Encoding: chunked\r\n\r\nxyz\r\n"},
-	{name: "204 with a body", sends: true, answer: "HTTP/1.1 204 OK\r\nContent-Length: 5\r\n\r\nhello"},
+	{name: "204 with a body", sends: true, answer: "HTTP/1.1 204 OK\r\nContent-Length: 6\r\n\r\n" + secret},
 	{name: "204 of an endless body", sends: true, answer: "HTTP/1.1 204 OK\r\n\r\n", endless: "hello "},
 	{name: "200 with its JSON cut off", sends: true, answer: "HTTP/1.1 200 OK\r\nContent-Length: 20\r\n\r\n{\"sent\":t", unknown: true},
 	{name: "200 with a page", sends: true, answer: "HTTP/1.1 200 OK\r\n\r\n<html>We'll be right back", unknown: true},

@@ -5,6 +5,7 @@ import (
 	"os"
 	"os/exec"
 	"regexp"
+	"slices"
 	"syscall"
 	"testing"
 	"time"
@@ -107,6 +108,11 @@ func (p *Process) Await(pattern string) []string {
 			p.t.Fatalf("%s did not say %s in %s", p.name, pattern, patience)
 		}
 	}
+}
+
+// Said says whether any run wrote these words to its error output.
+func (p *Process) Said(words string) bool {
+	return slices.ContainsFunc(p.runs, func(r *run) bool { return r.stderr.contains(words) })
 }
 
 // Stop ends the process with SIGTERM, as an operator would, and says how long that took. It must end with status 0.
