@@ -4,6 +4,7 @@ import (
 	"fmt"
 	"log/slog"
 	"net/http"
+	"os"
 	"path/filepath"
 	"strings"
 	"testing"
@@ -25,12 +26,15 @@ type NATS struct {
 }
 
 // NATS starts a single server, and returns when it is ready.
-func (p *Programs) NATS(t testing.TB) *NATS { return p.startNATS(t, 1) }
+func (p *Programs) NATS(t testing.TB) *NATS { return p.startNATS(t, 1, "") }
+
+// NATSWith starts a single server with this in its configuration file. What NATS says on the command line is added.
+func (p *Programs) NATSWith(t testing.TB, config string) *NATS { return p.startNATS(t, 1, config) }
 
 // Cluster starts three servers that know each other, and returns when streams of three replicas can be made.
-func (p *Programs) Cluster(t testing.TB) *NATS { return p.startNATS(t, 3) }
+func (p *Programs) Cluster(t testing.TB) *NATS { return p.startNATS(t, 3, "") }
 
-func (p *Programs) startNATS(t testing.TB, size int) *NATS {
+func (p *Programs) startNATS(t testing.TB, size int, config string) *NATS {
 	t.Helper()
 	n := &NATS{t: t}
 	var routes []string
@@ -40,10 +44,14 @@ func (p *Programs) startNATS(t testing.TB, size int) *NATS {
 		routes = append(routes, "nats://"+embeddedtest.FreeAddress(t))
 	}
 	dir := t.TempDir()
+	file := filepath.Join(dir, "nats.conf")
+	if err := os.WriteFile(file, []byte(config), 0o600); err != nil {
+		t.Fatalf("a NATS server's configuration must be written: %v", err)
+	}
 	for i := range size {
 		name := fmt.Sprintf("nats-%d", i+1)
 		args := []string{
-			"--name", name, "--addr", "127.0.0.1", "--port", portOf(n.clients[i]), "--http_port", portOf(n.monitor[i]),
+			"--config", file, "--name", name, "--addr", "127.0.0.1", "--port", portOf(n.clients[i]), "--http_port", portOf(n.monitor[i]),
 			"--jetstream", "--store_dir", filepath.Join(dir, name),
 		}
 		if size > 1 {
