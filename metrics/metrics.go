@@ -23,6 +23,7 @@ type Metrics struct {
 	callDuration *prometheus.HistogramVec
 	throttled    *prometheus.CounterVec
 	deadLetters  *prometheus.CounterVec
+	refreshes    map[string]prometheus.Counter // of tokens, by result
 
 	callRecipients perLane[prometheus.Observer]
 	delivery       perLane[prometheus.Observer]
@@ -49,6 +50,8 @@ func New(reg prometheus.Registerer, build Build) *Metrics {
 	callRecipients := histogram("invited_call_recipients", "Recipients in a call.",
 		prometheus.LinearBuckets(1, 1, xbl.MaxInvitedUsers), "lane")
 	delivery := histogram("invited_delivery_seconds", "From a job's publication to its last 204.", deliveryBuckets, "lane")
+	refreshes := counter("invited_token_refreshes_total",
+		"Attempts to get a sender's token: ok when there is a new one, else why there is none.", "result")
 	m := &Metrics{
 		jobs: counter("invited_jobs_total", "Jobs that ended.", "title", "lane", "outcome"),
 		recipients: counter("invited_recipients_total", "Recipients that ended, as sent or by the reason of their dead letter.",
@@ -62,6 +65,11 @@ func New(reg prometheus.Registerer, build Build) *Metrics {
 		callRecipients: lanes(func(lane string) prometheus.Observer { return callRecipients.WithLabelValues(lane) }),
 		delivery:       lanes(func(lane string) prometheus.Observer { return delivery.WithLabelValues(lane) }),
 		redeliveries:   lanes(func(lane string) prometheus.Counter { return redeliveries.WithLabelValues(lane) }),
+
+		refreshes: map[string]prometheus.Counter{refreshed: refreshes.WithLabelValues(refreshed)},
+	}
+	for _, k := range xbl.TokenErrorKinds() {
+		m.refreshes[k.String()] = refreshes.WithLabelValues(k.String())
 	}
 	info := prometheus.NewGaugeVec(prometheus.GaugeOpts{Name: "invited_build_info", Help: "What is running; always 1."},
 		[]string{"version", "revision", "goversion"})
@@ -111,6 +119,18 @@ func (m *Metrics) JobEnded(j dispatcher.JobEnded) {
 	if j.Took > 0 {
 		m.delivery.of(j.Lane).Observe(j.Took.Seconds())
 	}
+}
+
+// refreshed is the result of an attempt that got a token.
+const refreshed = "ok"
+
+// TokenRefreshed counts an attempt to get a token; problem is nil where there is a new one. See xbl.OnRefresh.
+func (m *Metrics) TokenRefreshed(problem *xbl.TokenError) {
+	result := refreshed
+	if problem != nil {
+		result = problem.Kind.String()
+	}
+	m.refreshes[result].Inc()
 }
 
 func outcomeOf(j dispatcher.JobEnded) string {

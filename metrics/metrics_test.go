@@ -52,6 +52,8 @@ func TestEveryMetricOfTheContractIsThereWithItsLabels(t *testing.T) {
 	m.JobEnded(dispatcher.JobEnded{TitleID: 730, Lane: queue.Interactive, Sent: 15, Dead: []dispatcher.DeadLetter{{Reason: queue.Rejected, Recipients: 1}}, Took: time.Second})
 	m.JobEnded(dispatcher.JobEnded{TitleID: 730, Lane: queue.Interactive, Dead: []dispatcher.DeadLetter{{Reason: queue.Invalid}}})
 	m.JobEnded(dispatcher.JobEnded{TitleID: 730, Lane: queue.Bulk, Sent: 16})
+	m.TokenRefreshed(nil)
+	m.TokenRefreshed(&xbl.TokenError{Kind: xbl.TokenInvalid})
 
 	for _, line := range []string{
 		`invited_jobs_total{lane="interactive",outcome="partial",title="730"} 1`,
@@ -75,6 +77,10 @@ func TestEveryMetricOfTheContractIsThereWithItsLabels(t *testing.T) {
 		`invited_dead_letters_total{reason="invalid",title="730"} 1`,
 		`invited_redeliveries_total{lane="bulk"} 1`,
 		`invited_redeliveries_total{lane="interactive"} 0`,
+		`invited_token_refreshes_total{result="ok"} 1`,
+		`invited_token_refreshes_total{result="missing"} 0`,
+		`invited_token_refreshes_total{result="invalid"} 1`,
+		`invited_token_refreshes_total{result="refused"} 0`,
 		`invited_calls_in_flight 2`,
 		`invited_keys_blocked{title="730"} 3`,
 		`invited_quota_bound 1`,

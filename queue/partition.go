@@ -8,7 +8,6 @@ import (
 	"time"
 
 	"github.com/cenkalti/backoff/v4"
-	"github.com/nats-io/nats.go/jetstream"
 )
 
 // partition is one partition of INVITES, and the campaigns of its keys, as one
@@ -281,7 +280,7 @@ func (p *partition) pay(ctx context.Context) {
 	b := backoff.NewExponentialBackOff(backoff.WithInitialInterval(50*time.Millisecond), backoff.WithMaxElapsedTime(0))
 	err := backoff.Retry(func() error {
 		_, err := p.members.writeOwner(ctx, p.n, p.debt.revision, p.debt.record)
-		if api, ok := errors.AsType[*jetstream.APIError](err); ok && api.ErrorCode == jetstream.JSErrCodeStreamWrongLastSequence {
+		if isWrongSequence(err) {
 			return nil // it was written all the same, or another worker has taken over
 		}
 		return err

@@ -5,6 +5,8 @@ import (
 	"errors"
 	"time"
 
+	"github.com/go-json-experiment/json"
+	"github.com/nats-io/nats.go"
 	"github.com/nats-io/nats.go/jetstream"
 )
 
@@ -46,6 +48,48 @@ func readAll(ctx context.Context, s jetstream.Stream, cfg jetstream.ConsumerConf
 		left = min(left, info.NumPending)
 	}
 	return nil
+}
+
+// getMsg reads the first message of a stream from a sequence on, or, with a subject, the first of that. Headers that can't be read
+// are none, as in what is delivered: a producer may have sent anything, and the library would refuse the message for ever.
+func getMsg(ctx context.Context, js jetstream.JetStream, s jetstream.Stream, sequence uint64, subject string) (*jetstream.RawStreamMsg, error) {
+	var opts []jetstream.GetMsgOpt
+	if subject != "" {
+		opts = append(opts, jetstream.WithGetMsgSubject(subject))
+	}
+	m, err := s.GetMsg(ctx, sequence, opts...)
+	if !errors.Is(err, nats.ErrBadHeaderMsg) {
+		return m, err
+	}
+	request, err := json.Marshal(struct {
+		Sequence uint64 `json:"seq"`
+		Subject  string `json:"next_by_subj,omitempty"`
+	}{sequence, subject})
+	if err != nil {
+		return nil, err
+	}
+	answer, err := js.Conn().RequestWithContext(ctx, jetstream.DefaultAPIPrefix+"STREAM.MSG.GET."+s.CachedInfo().Config.Name, request)
+	if err != nil {
+		return nil, err
+	}
+	var found struct {
+		Error   *jetstream.APIError `json:"error"`
+		Message struct {
+			Subject  string    `json:"subject"`
+			Sequence uint64    `json:"seq"`
+			Data     []byte    `json:"data"`
+			Time     time.Time `json:"time"`
+		} `json:"message"`
+	}
+	if err := json.Unmarshal(answer.Data, &found); err != nil {
+		return nil, err
+	}
+	if found.Error != nil {
+		return nil, found.Error
+	}
+	return &jetstream.RawStreamMsg{
+		Subject: found.Message.Subject, Sequence: found.Message.Sequence, Data: found.Message.Data, Time: found.Message.Time,
+	}, nil
 }
 
 // readSome returns how many messages it read, and whether they were the last.

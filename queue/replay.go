@@ -210,7 +210,7 @@ func (r *Replayer) waits(ctx context.Context, l DeadLetter, stream string, after
 		subject = partPrefix + "*." + rest // see INVITES' subject transform
 	}
 	for {
-		m, err := r.streams[stream].GetMsg(ctx, after+1, jetstream.WithGetMsgSubject(subject))
+		m, err := getMsg(ctx, r.js, r.streams[stream], after+1, subject)
 		switch {
 		case errors.Is(err, jetstream.ErrMsgNotFound):
 			return false, nil

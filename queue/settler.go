@@ -2,6 +2,7 @@ package queue
 
 import (
 	"context"
+	"errors"
 	"log/slog"
 	"sync"
 	"sync/atomic"
@@ -229,12 +230,13 @@ const (
 // retry does what is left of an entry until that is done or its context ends.
 // Message IDs keep what was stored after all from being stored twice.
 func (s *settler) retry(x *entry) {
-	if x.err != nil && x.fence == nil { // else most likely its record has run out, or is newer: no trouble
-		s.warn(x)
+	if x.err != nil {
+		s.warn(x, x.err)
 	}
 	b := backoff.NewExponentialBackOff(backoff.WithInitialInterval(retryFirst),
 		backoff.WithMaxInterval(retryMax), backoff.WithMaxElapsedTime(0))
-	err := backoff.Retry(func() error { return s.rest(x) }, backoff.WithContext(b, x.ctx))
+	err := backoff.RetryNotify(func() error { return s.rest(x) }, backoff.WithContext(b, x.ctx),
+		func(err error, _ time.Duration) { s.warn(x, err) })
 	s.leave(x, err)
 }
 
@@ -300,13 +302,21 @@ func (s *settler) again(ctx context.Context, x *entry, m *nats.Msg) (ack jetstre
 	return stored(ctx, future)
 }
 
+func isWrongSequence(err error) bool {
+	api, ok := errors.AsType[*jetstream.APIError](err)
+	return ok && api.ErrorCode == jetstream.JSErrCodeStreamWrongLastSequence
+}
+
 // warn says now and then that storing fails: an outage fails thousands at once.
-func (s *settler) warn(x *entry) {
+func (s *settler) warn(x *entry, err error) {
+	if x.fence != nil && isWrongSequence(err) {
+		return // its record has run out, or is newer: no trouble
+	}
 	now := time.Now().UnixNano()
 	last := s.warned.Load()
 	if x.ctx.Err() != nil || now-last < int64(warnEvery) || !s.warned.CompareAndSwap(last, now) {
 		return
 	}
 	// Not its subject, which may name a player.
-	s.log.Warn("how a job ended, or what is known of a key, can't be stored now; it is tried again", "error", x.err)
+	s.log.Warn("how a job ended, or what is known of a key, can't be stored now; it is tried again", "error", err)
 }

@@ -293,7 +293,7 @@ func (s *source) fetch(ctx context.Context, r ref) {
 	stored, err := backoff.RetryWithData(func() (*jetstream.RawStreamMsg, error) {
 		ctx, cancel := context.WithTimeout(ctx, tryTimeout)
 		defer cancel()
-		m, err := s.stream.GetMsg(ctx, r.sequence)
+		m, err := getMsg(ctx, s.q.js, s.stream, r.sequence, "")
 		if errors.Is(err, jetstream.ErrMsgNotFound) {
 			return nil, backoff.Permanent(err)
 		}

@@ -53,7 +53,7 @@ func (q *Queue) isOver(ctx context.Context, subject string) (bool, error) {
 	if err != nil || stream == nil {
 		return true, nil //nolint:nilerr // it is a record of nothing
 	}
-	_, err = stream.GetMsg(ctx, sequence)
+	_, err = getMsg(ctx, q.js, stream, sequence, "")
 	if errors.Is(err, jetstream.ErrMsgNotFound) {
 		return true, nil
 	}

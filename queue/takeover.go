@@ -85,7 +85,7 @@ func (s *source) reset(ctx context.Context) (again bool, err error) {
 // one that was kept in memory by a server that was restarted, and took the last
 // acknowledgements with it.
 func (s *source) resetMissing(ctx context.Context) (again bool, err error) {
-	first, err := s.stream.GetMsg(ctx, 1, jetstream.WithGetMsgSubject(s.cfg.FilterSubject))
+	first, err := getMsg(ctx, s.q.js, s.stream, 1, s.cfg.FilterSubject)
 	if errors.Is(err, jetstream.ErrMsgNotFound) {
 		return false, nil
 	}

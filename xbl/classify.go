@@ -45,7 +45,9 @@ func classify(a answer) *Error {
 		if body.isObject || len(bytes.TrimSpace(a.body)) == 0 {
 			return nil
 		}
-		e.Kind = Misconfigured // a web page: whatever answered, it was not this API
+		// A web page, or JSON that was cut off. Something on the way may have put it in the place of the API's own answer; and
+		// as long as it does, no job must die of it.
+		e.Kind = Ambiguous
 	}
 	e.Detail = humanText(detail(e.Kind, a, &body), a.token, maxDetail)
 	return e
@@ -85,6 +87,8 @@ func detail(kind Kind, a answer, body *answerBody) string {
 	switch {
 	case a.status == http.StatusUnauthorized && a.header.Get("WWW-Authenticate") != "":
 		words = strings.TrimSpace(a.header.Get("WWW-Authenticate") + " " + words)
+	case kind == Ambiguous && a.status < 300:
+		words = strings.TrimSpace(statusText(a.status) + " with a body that is not this API's (check the base URL) " + words)
 	case kind == Misconfigured:
 		words = strings.TrimSpace(statusText(a.status) + redirectTarget(a.header) +
 			" (check the base URL, the title and the contract version) " + words)

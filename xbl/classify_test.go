@@ -28,7 +28,9 @@ func TestAnswersHaveOneMeaning(t *testing.T) {
 		{name: "200", status: 200},
 		{name: "200 with some JSON", status: 200, body: `{"ok":true}`},
 		{name: "202", status: 202},
-		{name: "200 of a page", status: 200, body: "<html>Welcome", want: Error{Kind: Misconfigured}},
+		{name: "200 of a page", status: 200, body: "<html>Welcome", want: Error{Kind: Ambiguous,
+			Detail: "OK with a body that is not this API's (check the base URL)"}},
+		{name: "200 with JSON that was cut off", status: 200, body: `{"ok":tr`, want: Error{Kind: Ambiguous}},
 		{name: "200 with a ThrottledEntity", status: 200, body: entity,
 			want: Error{Kind: Throttled, RetryAfter: 15 * time.Second, Throttle: full}},
 

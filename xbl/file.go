@@ -41,17 +41,31 @@ type fileToken struct {
 }
 
 func (f *files) Token(_ context.Context, sender string) (Token, error) {
+	token, fresh, problem := f.token(sender)
+	if problem != nil {
+		f.options.refreshed(problem)
+		return Token{}, problem
+	}
+	if fresh {
+		f.options.refreshed(nil)
+	}
+	return token, nil
+}
+
+// token is fresh where its file holds another one than before.
+func (f *files) token(sender string) (t Token, fresh bool, problem *TokenError) {
 	path, problem := f.path(sender)
 	if problem != nil {
-		return Token{}, problem
+		return Token{}, false, problem
 	}
 	entry := f.senders.get(sender)
-	token, problem := entry.current(path)
+	t, fresh, problem = entry.current(path)
 	if problem != nil {
 		problem.Sender = sender
-		return Token{}, problem
+		return Token{}, false, problem
 	}
-	return entry.refusal.admit(sender, token, time.Now(), f.options.retryRefused)
+	t, problem = entry.refusal.admit(sender, t, time.Now(), f.options.retryRefused)
+	return t, fresh, problem
 }
 
 func (f *files) Refused(sender string, t Token) {
@@ -88,30 +102,30 @@ func validSender(s string) bool {
 	return len(s) >= 1 && len(s) <= 64
 }
 
-// current returns the token in the file at path, read only if the file changed. The same content keeps the same token,
-// so that touching the file does not revive a refused one.
-func (e *fileToken) current(path string) (Token, *TokenError) {
+// current returns the token in the file at path, read only if the file changed, and whether it is another one than before. The
+// same content keeps the same token, so that touching the file does not revive a refused one.
+func (e *fileToken) current(path string) (t Token, fresh bool, problem *TokenError) {
 	e.mu.Lock()
 	defer e.mu.Unlock()
 	info, err := os.Stat(path)
 	if err != nil {
 		e.info = nil
-		return Token{}, missingFile(path, err)
+		return Token{}, false, missingFile(path, err)
 	}
 	if e.unchanged(info) {
-		return e.token, nil
+		return e.token, false, nil
 	}
 	e.info = nil
 	now := time.Now()
 	token, problem := readToken(path, info)
 	if problem != nil {
-		return Token{}, problem
+		return Token{}, false, problem
 	}
-	if token.authorization() != e.token.authorization() {
+	if fresh = token.authorization() != e.token.authorization(); fresh {
 		e.token = token
 	}
 	e.info, e.read = info, now
-	return e.token, nil
+	return e.token, fresh, nil
 }
 
 // unchanged says that the file need not be read again. A file that was written just before it was read may have been

@@ -15,6 +15,7 @@ type SourceOption func(*sourceOptions)
 type sourceOptions struct {
 	retryRefused time.Duration
 	remembered   int
+	refreshed    func(*TokenError)
 }
 
 // RetryRefusedAfter sets how long a refused token rests before it is tried once more; 0 or less means the default of
@@ -29,6 +30,13 @@ func RememberSenders(n int) SourceOption {
 	return func(o *sourceOptions) { o.remembered = n }
 }
 
+// OnRefresh has fn told of each attempt to get a token for a sender: nil for one that was got anew, else why there is none. An
+// attempt is made when something changed, and as long as there is no token, with each call of Token. fn is called from many
+// goroutines at once, and holds up a call while it runs.
+func OnRefresh(fn func(*TokenError)) SourceOption {
+	return func(o *sourceOptions) { o.refreshed = fn }
+}
+
 func newSourceOptions(options []SourceOption) sourceOptions {
 	var o sourceOptions
 	for _, option := range options {
@@ -39,6 +47,9 @@ func newSourceOptions(options []SourceOption) sourceOptions {
 	}
 	if o.remembered <= 0 {
 		o.remembered = 8192
+	}
+	if o.refreshed == nil {
+		o.refreshed = func(*TokenError) {}
 	}
 	return o
 }
@@ -58,7 +69,7 @@ func (r *refusal) refuse(t Token, now time.Time, rest time.Duration) {
 	r.refused, r.at, r.nextTry = t.secret, now, now.Add(rest)
 }
 
-func (r *refusal) admit(sender string, t Token, now time.Time, rest time.Duration) (Token, error) {
+func (r *refusal) admit(sender string, t Token, now time.Time, rest time.Duration) (Token, *TokenError) {
 	r.mu.Lock()
 	defer r.mu.Unlock()
 	if r.refused != t.secret {

@@ -22,8 +22,10 @@ func Static(authorization string, options ...SourceOption) TokenSource {
 	token, err := NewToken(authorization)
 	if err != nil {
 		s.problem = &TokenError{Kind: TokenInvalid, Detail: "tokens.static.authorization (XBL_AUTHORIZATION) can't be used", Err: err}
+		return s
 	}
 	s.token = token
+	o.refreshed(nil)
 	return s
 }
 
@@ -35,6 +37,15 @@ type static struct {
 }
 
 func (s *static) Token(_ context.Context, sender string) (Token, error) {
+	token, problem := s.tokenFor(sender)
+	if problem != nil {
+		s.options.refreshed(problem)
+		return Token{}, problem
+	}
+	return token, nil
+}
+
+func (s *static) tokenFor(sender string) (Token, *TokenError) {
 	if s.problem != nil {
 		e := *s.problem
 		e.Sender = sender

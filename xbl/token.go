@@ -117,6 +117,11 @@ const (
 	TokenRefused
 )
 
+// TokenErrorKinds are all of them.
+func TokenErrorKinds() []TokenErrorKind {
+	return []TokenErrorKind{TokenMissing, TokenInvalid, TokenRefused}
+}
+
 // String is "missing", "invalid" or "refused".
 func (k TokenErrorKind) String() string {
 	switch k {

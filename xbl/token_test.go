@@ -59,9 +59,50 @@ func TestStaticWithoutAUsableValueSaysWhatToSet(t *testing.T) {
 	}
 }
 
+func TestEachAttemptToGetATokenIsTold(t *testing.T) {
+	var told []string
+	tell := OnRefresh(func(problem *TokenError) {
+		if problem == nil {
+			told = append(told, "ok")
+			return
+		}
+		told = append(told, problem.Kind.String())
+	})
+	dir := t.TempDir()
+	file := File(dir, tell)
+	_, err := file.Token(t.Context(), "alice")
+	require.Error(t, err)
+	writeToken(t, dir, "alice", "hunter2")
+	_, err = file.Token(t.Context(), "alice")
+	require.Error(t, err)
+	writeToken(t, dir, "alice", testAuthorization)
+	for range 3 {
+		file.Refused("alice", Token{})
+		_, err = file.Token(t.Context(), "alice")
+		require.NoError(t, err)
+	}
+	token, err := file.Token(t.Context(), "alice")
+	require.NoError(t, err)
+	file.Refused("alice", token)
+	_, err = file.Token(t.Context(), "alice")
+	require.Error(t, err)
+	writeToken(t, dir, "alice", testAuthorization+"2")
+	_, err = file.Token(t.Context(), "alice")
+	require.NoError(t, err)
+	assert.Equal(t, []string{"missing", "invalid", "ok", "refused", "ok"}, told, "and nothing while all is well")
+
+	told = nil
+	_, err = Static(testAuthorization, tell).Token(t.Context(), "alice")
+	require.NoError(t, err)
+	_, err = Static("hunter2", tell).Token(t.Context(), "alice")
+	require.Error(t, err)
+	assert.Equal(t, []string{"ok", "invalid"}, told)
+}
+
 func TestTokenErrorKindsAreNamed(t *testing.T) {
 	assert.Equal(t, "missing invalid refused TokenErrorKind(0)",
 		strings.Join([]string{TokenMissing.String(), TokenInvalid.String(), TokenRefused.String(), TokenErrorKind(0).String()}, " "))
+	assert.Equal(t, []TokenErrorKind{TokenMissing, TokenInvalid, TokenRefused}, TokenErrorKinds())
 	e := &TokenError{Kind: TokenMissing, Sender: strings.Repeat("\n", 1000), Detail: "write it"}
 	assert.Less(t, len(e.Error()), 300, "a sender may be any text: %s", e)
 	assert.NotContains(t, e.Error(), "\n")

@@ -10,6 +10,16 @@
 // It ends with status 0 when it was told to stop, 1 when it failed, 2 on wrong use.
 package main
 
-import "github.com/invitedhq/invited/cmd/internal/cli"
+import (
+	"io"
+	"log"
 
-func main() { cli.Main(newCommand) }
+	"github.com/invitedhq/invited/cmd/internal/cli"
+)
+
+func main() {
+	// net/http uses the standard logger for one thing: what a server sends when nobody asked, as it came. That may be a token that
+	// was sent to it, or anything else. Our own words go elsewhere.
+	log.SetOutput(io.Discard)
+	cli.Main(newCommand)
+}

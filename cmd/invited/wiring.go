@@ -31,12 +31,12 @@ func queueOptions(c configs.NATS, log *slog.Logger) queue.Options {
 	return queue.Options{Replicas: c.Replicas, Partitions: c.Partitions, Logger: log}
 }
 
-func clientOptions(c configs.Config) (xbl.Options, error) {
+func clientOptions(c configs.Config, refreshed func(*xbl.TokenError)) (xbl.Options, error) {
 	audience, err := xbl.ParseAudience(string(c.XBL.Audience))
 	if err != nil {
 		return xbl.Options{}, err
 	}
-	tokens, err := tokenSource(c.Tokens)
+	tokens, err := tokenSource(c.Tokens, refreshed)
 	if err != nil {
 		return xbl.Options{}, err
 	}
@@ -46,12 +46,12 @@ func clientOptions(c configs.Config) (xbl.Options, error) {
 	}, nil
 }
 
-func tokenSource(c configs.Tokens) (xbl.TokenSource, error) {
+func tokenSource(c configs.Tokens, refreshed func(*xbl.TokenError)) (xbl.TokenSource, error) {
 	switch c.Source {
 	case configs.TokensStatic:
-		return xbl.Static(c.Static.Authorization.Reveal()), nil
+		return xbl.Static(c.Static.Authorization.Reveal(), xbl.OnRefresh(refreshed)), nil
 	case configs.TokensFile:
-		return xbl.File(c.File.Dir), nil
+		return xbl.File(c.File.Dir, xbl.OnRefresh(refreshed)), nil
 	case configs.TokensHTTP, configs.TokensS2S:
 	}
 	return nil, fmt.Errorf("tokens.source: %s is not available in this version", c.Source)

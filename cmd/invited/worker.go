@@ -69,7 +69,7 @@ func newWorker(cfg configs.Config, log *slog.Logger) *worker {
 
 // run works until ctx ends, and then stops in order.
 func (w *worker) run(ctx context.Context) (err error) {
-	options, err := clientOptions(w.cfg)
+	options, err := clientOptions(w.cfg, w.metrics.TokenRefreshed)
 	if err != nil {
 		return err
 	}

@@ -117,6 +117,7 @@ func (a *audit) account(id string, p *published, again map[string]bool) {
 		}
 		return
 	}
+	assert.Falsef(t, p.refused, "job %s was refused and has a result", id)
 	assert.Equalf(t, len(p.InvitedUsers), r.Sent+r.Dead, "the counts of job %s must add up", id)
 	sent, dead := 0, 0
 	for _, x := range p.InvitedUsers {

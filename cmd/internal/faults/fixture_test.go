@@ -152,3 +152,15 @@ func (s *scene) publish(ctx context.Context, to queue.Address, j queue.Job) erro
 	p.accepted, p.refused = err == nil, isFull(err)
 	return err
 }
+
+// accepted is how many jobs the streams have accepted.
+func (s *scene) accepted() (n int) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	for _, p := range s.jobs {
+		if p.accepted {
+			n++
+		}
+	}
+	return n
+}

@@ -19,13 +19,16 @@ type load struct {
 const every = 30 * time.Millisecond
 
 // begin starts producers. They go on until stop, whatever happens to NATS.
-func (s *scene) begin() *load {
+func (s *scene) begin() *load { return s.beginFor(senders, every) }
+
+// beginFor starts producers for these senders, with a pause of their own.
+func (s *scene) beginFor(senders []string, every time.Duration) *load {
 	ctx, cancel := context.WithCancel(s.t.Context())
 	var producers sync.WaitGroup
 	for i, sender := range senders {
 		for j, campaign := range []string{"", "spring"} {
 			producers.Go(func() {
-				s.produce(ctx, rand.New(rand.NewPCG(uint64(i), uint64(j))), queue.Address{TitleID: title, Sender: sender, Campaign: campaign})
+				s.produce(ctx, rand.New(rand.NewPCG(uint64(i), uint64(j))), every, queue.Address{TitleID: title, Sender: sender, Campaign: campaign})
 			})
 		}
 	}
@@ -37,7 +40,7 @@ func (s *scene) begin() *load {
 // stop ends the producers.
 func (l *load) stop() { l.end() }
 
-func (s *scene) produce(ctx context.Context, r *rand.Rand, to queue.Address) {
+func (s *scene) produce(ctx context.Context, r *rand.Rand, every time.Duration, to queue.Address) {
 	sizes := []int{1, 1, 2, 5, 16, 16, 40}
 	pause := time.NewTicker(every)
 	defer pause.Stop()

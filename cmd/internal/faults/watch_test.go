@@ -38,6 +38,13 @@ func (f *flow) ended(at time.Time) {
 	f.last = at
 }
 
+// any says whether a job has ended since.
+func (f *flow) any() bool {
+	f.mu.Lock()
+	defer f.mu.Unlock()
+	return !f.last.IsZero()
+}
+
 // end says how long the longest silence was, up to now.
 func (f *flow) end() time.Duration {
 	f.s.t.Helper()

@@ -5,6 +5,7 @@ import (
 	"os"
 	"os/exec"
 	"regexp"
+	"slices"
 	"strings"
 	"syscall"
 	"testing"
@@ -120,6 +121,11 @@ func (p *Process) Stderr() string {
 		}
 	}
 	return all.String()
+}
+
+// Said says whether any run wrote these words to its error output.
+func (p *Process) Said(words string) bool {
+	return slices.ContainsFunc(p.runs, func(r *run) bool { return r.stderr.contains(words) })
 }
 
 // Stop ends the process with SIGTERM, as an operator would, and says how long that took. It must end with status 0.

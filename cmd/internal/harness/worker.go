@@ -7,6 +7,7 @@ import (
 	"path/filepath"
 	"strings"
 	"testing"
+	"time"
 
 	"github.com/invitedhq/invited/queue/embedded/embeddedtest"
 	"github.com/invitedhq/invited/xbl/xblsim"
@@ -20,16 +21,18 @@ const NoQuota = "none"
 
 // WorkerOptions are what tests want different in workers. The zero value of a field means the default.
 type WorkerOptions struct {
-	NATS   string // URL; empty: an embedded server
-	TLS    string // YAML of nats.tls: {ca_file: …}
-	Creds  string // file; nats.credentials_file
-	API    string // base URL
-	Quota  string // windows, such as 7/15s,50/300s, or NoQuota; empty: the published ones
-	Tokens string // folder with a file for each sender, see WriteTokens; empty: Token
-	Config string // further YAML: whole sections that the fields above do not write
-
-	Replicas int  // of the streams; 0: the default
-	OffClock bool // it has a clock of its own: see Worker.SetClock
+	NATS        string        // URL; empty: an embedded server
+	TLS         string        // YAML of nats.tls: {ca_file: …}
+	Creds       string        // file; nats.credentials_file
+	Replicas    int           // of the streams; 0: the default
+	API         string        // base URL
+	Timeout     time.Duration // xbl.timeout
+	OnAmbiguous string        // xbl.on_ambiguous
+	Quota       string        // windows, such as 7/15s,50/300s, or NoQuota; empty: the published ones
+	Tokens      string        // folder with a file for each sender, see WriteTokens; empty: Token
+	Config      string        // further YAML: whole sections that the fields above do not write
+	Env         []string      // further variables, as NAME=value
+	OffClock    bool          // it has a clock of its own: see Worker.SetClock
 }
 
 // Worker is an invited that serves.
@@ -60,7 +63,7 @@ func (p *Programs) Worker(t testing.TB, o WorkerOptions) *Worker {
 	config := []string{
 		fmt.Sprintf("nats: {url: %q, replicas: %d, credentials_file: %q, tls: %s, embedded: {listen: %q, data_dir: %q}}",
 			o.NATS, max(o.Replicas, 1), o.Creds, o.TLS, embedded, w.Data),
-		fmt.Sprintf("xbl: {base_url: %q}", o.API),
+		o.xbl(),
 		fmt.Sprintf("admin: {listen: %q}", admin),
 	}
 	if o.Tokens != "" {
@@ -73,7 +76,7 @@ func (p *Programs) Worker(t testing.TB, o WorkerOptions) *Worker {
 	if err := os.WriteFile(file, []byte(text), 0o600); err != nil {
 		t.Fatalf("a worker's configuration must be written: %v", err)
 	}
-	program, env := Invited, []string{"XBL_AUTHORIZATION=" + Token}
+	program, env := Invited, append([]string{"XBL_AUTHORIZATION=" + Token}, o.Env...)
 	if o.OffClock {
 		w.clock = filepath.Join(dir, "clock")
 		program, env = InvitedOffClock, append(env, clockVariable+"="+w.clock)
@@ -82,6 +85,18 @@ func (p *Programs) Worker(t testing.TB, o WorkerOptions) *Worker {
 	w.Start()
 	w.AwaitReady()
 	return w
+}
+
+// xbl writes the section of that name.
+func (o WorkerOptions) xbl() string {
+	section := fmt.Sprintf("xbl: {base_url: %q", o.API)
+	if o.Timeout != 0 {
+		section += fmt.Sprintf(", timeout: %s", o.Timeout)
+	}
+	if o.OnAmbiguous != "" {
+		section += ", on_ambiguous: " + o.OnAmbiguous
+	}
+	return section + "}"
 }
 
 // windows writes a quota as the configuration has it.
