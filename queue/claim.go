@@ -3,7 +3,6 @@ package queue
 import (
 	"context"
 	"errors"
-	"fmt"
 	"time"
 
 	"github.com/go-json-experiment/json"
@@ -84,10 +83,20 @@ func (m *members) owner(ctx context.Context, partition int) (r ownerRecord, revi
 	if err != nil {
 		return r, 0, err
 	}
-	if err := json.Unmarshal(last.Data, &r); err != nil {
-		return r, 0, fmt.Errorf("the record of who owns partition %d: %w", partition, err)
+	r, ok := readOwner(last.Data)
+	if !ok {
+		m.q.trouble.warn(m.q.log, "the record of who owns a partition can't be read; whoever should own it claims it anew", "partition", partition)
 	}
 	return r, last.Sequence, nil
+}
+
+// readOwner reads an owner's record. One that no worker wrote is nobody's, so
+// that it can be written over: else the partition would wait for a person.
+func readOwner(data []byte) (r ownerRecord, ok bool) {
+	if json.Unmarshal(data, &r) != nil {
+		return ownerRecord{}, false
+	}
+	return r, true
 }
 
 // isGone says whether a partition's owner is. One that was not heard of may

@@ -331,3 +331,21 @@ func TestACampaignIsItsKeysOwners(t *testing.T) {
 		assert.Equal(t, 200, total)
 	})
 }
+
+func TestAnOwnersRecordThatNobodyCanReadIsWrittenOver(t *testing.T) {
+	inFakeTime(t, queue.Options{Partitions: 16}, func(t *testing.T, f *fixture) {
+		b := newBook(t)
+		workers := []*tenant{b.join(f), b.join(f)}
+		time.Sleep(2 * time.Second)
+		before := b.gained[workers[0]] + b.gained[workers[1]]
+		for n := range 16 {
+			_, err := f.js.Publish(t.Context(), fmt.Sprint("invites.workers.owner.", n), []byte("\x00no worker wrote this"))
+			require.NoError(t, err)
+		}
+		time.Sleep(5 * time.Second)
+		assert.Equal(t, before+16, b.gained[workers[0]]+b.gained[workers[1]], "whoever should own them has claimed them anew")
+		f.publish(alice, job("a"))
+		time.Sleep(time.Second)
+		assert.Len(t, append(workers[0].take(), workers[1].take()...), 1, "and they work")
+	})
+}

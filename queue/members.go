@@ -128,8 +128,10 @@ func (m *members) receive(msg *nats.Msg, partitions []*partition) {
 		return
 	}
 	n, err := strconv.Atoi(strings.TrimPrefix(msg.Subject, ownerPrefix))
-	var r ownerRecord
-	if err == nil && n >= 0 && n < len(partitions) && json.Unmarshal(msg.Data, &r) == nil && !m.late(n, r) {
+	if err != nil || n < 0 || n >= len(partitions) {
+		return
+	}
+	if r, ok := readOwner(msg.Data); !ok || !m.late(n, r) {
 		partitions[n].ownerChanged(r)
 	}
 }
