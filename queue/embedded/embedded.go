@@ -48,13 +48,15 @@ type Options struct {
 // Server is a running NATS server with JetStream. It is safe for concurrent use.
 type Server struct {
 	nats *server.Server
+	dir  string
+	log  *slog.Logger
 	lock *dirLock
 	stop sync.Once
 }
 
 // Start starts a server and waits until JetStream is ready. Errors name what is
 // in the way: a data directory in use, an address in use, a directory that
-// can't be written.
+// can't be written, a stream that is damaged ([ErrDamaged]).
 func Start(o Options) (*Server, error) {
 	opts, err := serverOptions(o)
 	if err != nil {
@@ -64,11 +66,14 @@ func Start(o Options) (*Server, error) {
 	if err != nil {
 		return nil, err
 	}
+	if o.Logger == nil {
+		o.Logger = slog.Default()
+	}
 	s, err := start(opts, o.Logger)
 	if err != nil {
 		return nil, errors.Join(err, lock.release())
 	}
-	return &Server{nats: s, lock: lock}, nil
+	return &Server{nats: s, dir: o.DataDir, log: o.Logger, lock: lock}, nil
 }
 
 func serverOptions(o Options) (*server.Options, error) {
@@ -137,9 +142,6 @@ func start(opts *server.Options, log *slog.Logger) (*server.Server, error) {
 	if err != nil {
 		return nil, fmt.Errorf("embedded NATS: %w", err)
 	}
-	if log == nil {
-		log = slog.Default()
-	}
 	logger := &serverLog{log: log, fatal: make(chan string, 1)}
 	s.SetLoggerV2(logger, false, false, false)
 	ready := make(chan bool, 1)
@@ -150,10 +152,13 @@ func start(opts *server.Options, log *slog.Logger) (*server.Server, error) {
 	select {
 	case ok := <-ready:
 		health := healthOf(s)
-		if ok && health.StatusCode == 200 {
+		if !ok || health.StatusCode != 200 {
+			err = errors.New("embedded NATS was not ready in time: " + health.Error)
+			break
+		}
+		if err = checkStore(s, opts.StoreDir, log); err == nil {
 			return s, nil
 		}
-		err = errors.New("embedded NATS was not ready in time: " + health.Error)
 	case why := <-logger.fatal:
 		err = errors.New("embedded NATS: " + why)
 	}
@@ -192,10 +197,30 @@ func (s *Server) InProcessConn() (net.Conn, error) { return s.nats.InProcessConn
 // first. It may be called more than once.
 func (s *Server) Shutdown() {
 	s.stop.Do(func() {
+		alone := s.deserted() // else somebody may still take messages
+		last, err := take(s.nats)
 		s.nats.Shutdown()
 		s.nats.WaitForShutdown()
+		if err == nil {
+			last.Clean = alone
+			err = last.write(s.dir)
+		}
+		if err != nil {
+			s.log.Warn("what is in the streams could not be noted down; a loss on the disk would not be told of", "error", err)
+		}
 		_ = s.lock.release() // the system releases it with the process at the latest
 	})
+}
+
+// deserted says whether all clients are gone. The server hears of a client's end a moment after the client.
+func (s *Server) deserted() bool {
+	for range 20 {
+		if s.nats.NumClients() == 0 {
+			return true
+		}
+		<-time.After(2 * time.Millisecond)
+	}
+	return false
 }
 
 // makeDir creates the data directory, readable for its owner only: jobs hold
