@@ -65,13 +65,12 @@ func deniedBy(err error) *AccessError {
 
 // family is a subject without its end, which may name a player: fit for logs and pages.
 func family(subject string) string {
-	if at := strings.Index(subject, "invites."); at >= 0 {
-		kind, rest, _ := strings.Cut(subject[at+len("invites."):], ".")
-		if rest != "" {
-			return subject[:at] + "invites." + kind + ".…"
-		}
+	before, own, found := strings.Cut(subject, "invites.")
+	kind, _, more := strings.Cut(own, ".")
+	if !found || !more {
+		return subject
 	}
-	return subject
+	return before + "invites." + kind + ".…"
 }
 
 // refusedBy says what is wrong with a connection that could not be made; nil:
