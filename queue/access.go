@@ -87,7 +87,8 @@ func (o ConnectOptions) refusedBy(err error) *AccessError {
 			"name the file of its authority, if it has one of its own"
 	case errors.Is(err, nats.ErrSecureConnWanted):
 		e.WayOut = "the server has no TLS, and the URL or the certificate files ask for it; nothing was sent"
-	case strings.Contains(err.Error(), "tls: "): // an alert of the server has no type
+	// An alert of the server has no type, and under TLS 1.3 may get lost when the server hangs up.
+	case strings.Contains(err.Error(), "tls: "), strings.Contains(err.Error(), "closed by remote after TLS handshake"):
 		e.WayOut = "the server and this side do not agree on TLS; if it wants to know clients by certificate, name a certificate " +
 			"and a key file that its authority vouches for"
 	case isAuth(err) && o.CredentialsFile != "":

@@ -137,8 +137,12 @@ include "users.conf"
 		status, out, errOut := s.invitectl(t, producer, append([]string{"send", "--title", "730", "--to", "1"}, flags...)...)
 		assert.Equal(t, 1, status, what)
 		assert.Empty(t, out, what)
-		assert.Contains(t, errOut, "connecting to NATS at tls://***@", what)
+		assert.Contains(t, errOut, "name a certificate and a key file that its authority vouches for", what)
 	}
+	status, errOut = serve(t, fmt.Sprintf("{url: %q, tls: {ca_file: %q}}", s.url(working), a.file))
+	assert.Equal(t, 1, status)
+	assert.Contains(t, errOut, "name a certificate and a key file that its authority vouches for")
+	assert.NotContains(t, errOut, working.password())
 }
 
 // TestCredentialsFilesOfAnOperatorModeServer has one account whose users have the permissions of deploy/nats.
