@@ -65,13 +65,12 @@ func deniedBy(err error) *AccessError {
 
 // family is a subject without its end, which may name a player: fit for logs and pages.
 func family(subject string) string {
-	if at := strings.Index(subject, "invites."); at >= 0 {
-		kind, rest, _ := strings.Cut(subject[at+len("invites."):], ".")
-		if rest != "" {
-			return subject[:at] + "invites." + kind + ".…"
-		}
+	before, own, found := strings.Cut(subject, "invites.")
+	kind, _, more := strings.Cut(own, ".")
+	if !found || !more {
+		return subject
 	}
-	return subject
+	return before + "invites." + kind + ".…"
 }
 
 // refusedBy says what is wrong with a connection that could not be made; nil:
@@ -88,7 +87,8 @@ func (o ConnectOptions) refusedBy(err error) *AccessError {
 			"name the file of its authority, if it has one of its own"
 	case errors.Is(err, nats.ErrSecureConnWanted):
 		e.WayOut = "the server has no TLS, and the URL or the certificate files ask for it; nothing was sent"
-	case strings.Contains(err.Error(), "tls: "): // an alert of the server has no type
+	// An alert of the server has no type, and under TLS 1.3 may get lost when the server hangs up.
+	case strings.Contains(err.Error(), "tls: "), strings.Contains(err.Error(), "closed by remote after TLS handshake"):
 		e.WayOut = "the server and this side do not agree on TLS; if it wants to know clients by certificate, name a certificate " +
 			"and a key file that its authority vouches for"
 	case isAuth(err) && o.CredentialsFile != "":

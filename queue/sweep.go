@@ -23,7 +23,8 @@ func (q *Queue) sweep(ctx context.Context) error {
 		sequence uint64
 	}
 	var records []record
-	err := readAll(ctx, progress, jetstream.ConsumerConfig{FilterSubject: progressPrefix + "*.*", HeadersOnly: true}, func(m jetstream.Msg) error {
+	cfg := jetstream.ConsumerConfig{FilterSubject: progressPrefix + "*.*", HeadersOnly: true}
+	err := readAll(ctx, progress, cfg, func(m jetstream.Msg) error {
 		meta, err := m.Metadata()
 		if err == nil {
 			records = append(records, record{m.Subject(), meta.Sequence.Stream})

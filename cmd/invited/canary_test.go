@@ -4,6 +4,7 @@ import (
 	"bytes"
 	"fmt"
 	"io/fs"
+	"maps"
 	"net/http"
 	"net/http/httptest"
 	"net/url"
@@ -28,7 +29,7 @@ import (
 // canary is a token that sings wherever it is found: whole, and its user hash and its token alone.
 const (
 	canaryHash   = "hash4canary77"
-	canarySecret = "eyJc4nary-d0-n0t-sing.Q1x2c3V4bnk5.zz_TheRest0fTheT0ken" //nolint:gosec // of no service
+	canarySecret = "eyJc4nary-d0-n0t-sing.Q1x2c3V4bnk5.zz_TheRest0fTheT0ken"
 	canary       = "XBL3.0 x=" + canaryHash + ";" + canarySecret
 )
 
@@ -109,7 +110,7 @@ func TestNoTokenGetsOut(t *testing.T) {
 			provoke := func(statuses ...int) {
 				for _, status := range statuses {
 					for _, campaign := range []string{"", "cup"} {
-						a := queue.Address{TitleID: uint32(status), Sender: "ada", Campaign: campaign} //nolint:gosec // small
+						a := queue.Address{TitleID: uint32(status), Sender: "ada", Campaign: campaign}
 						_, err := publisher.Publish(t.Context(), a, queue.Job{InvitedUsers: []queue.XUID{1, 2}})
 						require.NoError(t, err)
 					}
@@ -135,9 +136,7 @@ func TestNoTokenGetsOut(t *testing.T) {
 			}
 			worker.Stop()
 			let["standard output"], let["error output"] = string(worker.Stdout()), worker.Stderr()
-			for name, text := range filesOf(t, worker.Data) { // messages, their headers, consumers, and what the server keeps
-				let[name] = text
-			}
+			maps.Copy(let, filesOf(t, worker.Data)) // messages, their headers, consumers, and what the server keeps
 			assert.Contains(t, let["error output"], `"level":"DEBUG"`, "all that can be logged was")
 			assert.Contains(t, let["invitectl dead show --all"], "can't use", "the API's own words are shown, without the token")
 			assertSilent(t, let, canaryHash, canarySecret, url.QueryEscape(canary), canarySecret[:20], canarySecret[20:])

@@ -130,15 +130,19 @@ include "users.conf"
 	worker.Stop()
 
 	strange, strangeKey := newAuthority(t).issue(t, "client")
-	for what, tls := range map[string]string{
-		"no certificate":                  fmt.Sprintf("{ca_file: %q}", a.file),
-		"another authority's certificate": fmt.Sprintf("{ca_file: %q, cert_file: %q, key_file: %q}", a.file, strange, strangeKey),
+	for what, flags := range map[string][]string{
+		"no certificate":                  nil,
+		"another authority's certificate": {"--tls-cert", strange, "--tls-key", strangeKey},
 	} {
-		status, errOut := serve(t, fmt.Sprintf("{url: %q, tls: %s}", s.url(working), tls))
+		status, out, errOut := s.invitectl(t, producer, append([]string{"send", "--title", "730", "--to", "1"}, flags...)...)
 		assert.Equal(t, 1, status, what)
-		assert.Contains(t, errOut, "if it wants to know clients by certificate, name a certificate and a key file", what)
-		assert.NotContains(t, errOut, working.password())
+		assert.Empty(t, out, what)
+		assert.Contains(t, errOut, "name a certificate and a key file that its authority vouches for", what)
 	}
+	status, errOut = serve(t, fmt.Sprintf("{url: %q, tls: {ca_file: %q}}", s.url(working), a.file))
+	assert.Equal(t, 1, status)
+	assert.Contains(t, errOut, "name a certificate and a key file that its authority vouches for")
+	assert.NotContains(t, errOut, working.password())
 }
 
 // TestCredentialsFilesOfAnOperatorModeServer has one account whose users have the permissions of deploy/nats.

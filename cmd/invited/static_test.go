@@ -15,7 +15,7 @@ import (
 // is no C library whose holes would be ours to follow.
 func TestReleasedProgramsAreStatic(t *testing.T) {
 	dir := t.TempDir()
-	build := exec.CommandContext(t.Context(), "go", "build", "-o", dir+string(filepath.Separator), "../invited", "../invitectl", "../xblsim") //nolint:gosec // of constants
+	build := exec.CommandContext(t.Context(), "go", "build", "-o", dir+string(filepath.Separator), "../invited", "../invitectl", "../xblsim")
 	build.Env = append(os.Environ(), "CGO_ENABLED=0", "GOOS=linux")
 	out, err := build.CombinedOutput()
 	require.NoError(t, err, string(out))
