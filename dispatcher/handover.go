@@ -57,7 +57,13 @@ func (l *loop) disown(partition int, lost bool, done chan struct{}) {
 		if h.delivery.Partition != partition {
 			continue
 		}
-		h.leaving, h.lost = true, lost
+		h.leaving = true
+		switch {
+		case lost:
+			h.lost, h.again = true, nil // its lease went with the partition
+		case h.again != nil:
+			h.delivery, h.again, h.lost = h.again, nil, false
+		}
 		if h.job != nil && !h.ending && l.plan.Drop(now, h.job) {
 			l.letGo(h)
 		}
@@ -99,9 +105,8 @@ func (l *loop) letGo(h *held) {
 			l.keep(messageOf(h.delivery), progressOf(h))
 		}
 		if h.again != nil { // the partition has come back meanwhile
-			x, p := h.again, progressOf(h)
-			x.Progress = &p
-			l.deliver(x)
+			learn(h.again, progressOf(h))
+			l.deliver(h.again)
 		}
 	case h.job.MaybeDuplicate || len(h.job.Ended) > 0:
 		l.saveProgress(h)
@@ -133,13 +138,54 @@ func (l *loop) recall(m message, x *queue.Delivery) {
 		return
 	}
 	delete(l.known, m)
-	switch {
-	case x.Progress == nil || endedOfAll(*x.Progress) < endedOfAll(p):
-		p.MaybeDuplicate = p.MaybeDuplicate || x.Progress != nil && x.Progress.MaybeDuplicate
-		x.Progress = &p
-	default: // others went on with it
-		x.MaybeSent = true
+	learn(x, p)
+}
+
+// learn adds what this worker knows of a job to what others stored of it meanwhile.
+func learn(x *queue.Delivery, p queue.Progress) {
+	if x.Progress != nil {
+		if endedOfAll(*x.Progress) >= endedOfAll(p) { // others went on with it
+			x.MaybeSent = true
+		}
+		p = merged(x.Job.InvitedUsers, p, *x.Progress)
 	}
+	x.Progress = &p
+}
+
+// merged is what two owners know of one job, in a progress of its own. Who was
+// sent by one and is dead to the other is sent.
+func merged(users []queue.XUID, a, b queue.Progress) queue.Progress {
+	m := queue.Progress{
+		Ended: make([]bool, len(users)), Attempts: max(a.Attempts, b.Attempts), MaybeDuplicate: a.MaybeDuplicate || b.MaybeDuplicate,
+	}
+	decided := make(map[queue.XUID]bool) // sent, or in m.Dead
+	for _, p := range []queue.Progress{a, b} {
+		dead := make(map[queue.XUID]bool)
+		for _, d := range p.Dead {
+			for _, x := range d.Recipients {
+				dead[x] = true
+			}
+		}
+		for i, ended := range p.Ended {
+			m.Ended[i] = m.Ended[i] || ended
+			decided[users[i]] = decided[users[i]] || ended && !dead[users[i]]
+		}
+	}
+	for _, sent := range decided {
+		if sent {
+			m.Sent++
+		}
+	}
+	for _, d := range slices.Concat(a.Dead, b.Dead) {
+		d.Recipients = slices.DeleteFunc(slices.Clone(d.Recipients), func(x queue.XUID) bool { return decided[x] })
+		for _, x := range d.Recipients {
+			decided[x] = true
+		}
+		if len(d.Recipients) > 0 {
+			m.Dead = append(m.Dead, d)
+		}
+	}
+	return m
 }
 
 func endedOfAll(p queue.Progress) (n int) {

@@ -122,6 +122,35 @@ func TestWhatAStopCouldNotStoreIsNotSentAgain(t *testing.T) {
 	})
 }
 
+func TestAJobThatWasLostTwiceIsTheNextOwners(t *testing.T) {
+	inFakeTime(t, xblsim.Options{}, func(t *testing.T, s *system) {
+		wire := &embeddedtest.Wire{Server: s.server}
+		s.joinOver(wire)
+		pass(time.Second)
+		users := someone(1)
+		s.sim.SetFaults(xblsim.Faults{Slow: 1, SlowBy: 9900 * time.Millisecond, RefusedXUIDs: []uint64{uint64(users[0])}})
+		s.publish(to("ada"), 1, func(j *queue.Job) { j.InvitedUsers = users }) // refused, nearly ten seconds from now
+		pass(100 * time.Millisecond)
+		s.sim.SetFaults(xblsim.Faults{})
+		wire.Cut()
+		pass(2600 * time.Millisecond)
+		wire.Mend() // the partition comes back, and with it the job
+		pass(2 * time.Second)
+		wire.Cut()
+		next := s.join()
+		pass(4 * time.Second) // another worker sends it
+		require.Len(t, s.ended(), 1)
+		wire.Mend()
+		pass(100 * time.Millisecond)
+		require.NoError(t, next.stop()) // and the partition is back again, when the answer comes
+		pass(time.Minute)
+		assert.Empty(t, s.deadLetters(), "what it has of it is not valid any more")
+		require.Len(t, s.ended(), 1)
+		assert.Equal(t, 1, s.ended()[0].Sent)
+		s.requireQueuesEmpty()
+	})
+}
+
 func TestAnAnswerThatComesAfterTheLeaseHasEndedCounts(t *testing.T) {
 	inFakeTime(t, xblsim.Options{Latency: 9500 * time.Millisecond}, func(t *testing.T, s *system) {
 		s.cfg.Plan.Limits.MaxInFlight = 1

@@ -167,6 +167,7 @@ func newSimulation(sys *system, r *rand.Rand, o xblsim.Options) *simulation {
 	s.js, err = jetstream.New(s.conn)
 	require.NoError(t, err)
 	s.promises = newPromises(s)
+	s.say("it begins", "quota", fmt.Sprint(o.Quota), "latency", o.Latency, "limits", fmt.Sprintf("%+v", s.cfg.Plan.Limits))
 	return s
 }
 

@@ -190,7 +190,8 @@ func (p *Planner) Lose(now time.Time, partition int) {
 	}
 }
 
-// recall gives a key that comes back what only this worker knows of it.
+// recall gives a key that comes back what only this worker knows of it. It makes
+// no call before that is recorded.
 func (p *Planner) recall(k *key) {
 	u, ok := p.untold[k.id]
 	if !ok {
@@ -200,8 +201,10 @@ func (p *Planner) recall(k *key) {
 	for range u.calls {
 		k.log.ends = append(k.log.ends, u.at)
 	}
+	k.composed += uint64(u.calls)
 	k.blocked = u.blocked
 	k.probing = !u.blocked.IsZero()
+	p.changed[k] = struct{}{}
 }
 
 // Forget lets go of a partition's keys, those with calls in flight excepted, and
