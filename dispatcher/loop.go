@@ -21,6 +21,7 @@ type loop struct {
 	known    map[message]queue.Progress // what only this worker knows of jobs whose partition was lost
 	doubtful recent                     // that they may have been sent is all that is kept: there were too many
 	storing  int                        // endings and progress on their way
+	uncalled int                        // endings among them of jobs that no call was made for: a kill would repeat none
 	saving   map[int]int                // states of keys on their way, by partition
 	failures failureLog
 	extended time.Time // when the leases of messages were last renewed
@@ -127,7 +128,7 @@ func (l *loop) drain() {
 
 // step does what the plan wants done and says when to ask it again.
 func (l *loop) step() time.Time {
-	l.plan.Unstored(l.storing)
+	l.plan.Unstored(l.storing - l.uncalled)
 	lease := l.tenure.Lease()
 	l.plan.Lease(lease)
 	now := time.Now()

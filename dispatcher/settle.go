@@ -19,6 +19,9 @@ func (l *loop) settle(h *held, e queue.Ending) {
 		h.delivery = h.again // its lease is the one that counts
 	}
 	l.storing++
+	if e.Attempts == 0 {
+		l.uncalled++
+	}
 	delivery := h.delivery
 	l.outbox.letters.put(func(ctx context.Context) {
 		l.store.Settle(ctx, delivery, e, func(err error) { l.Dispatcher.stored.put(stored{held: h, ending: true, err: err}) })
@@ -51,6 +54,9 @@ func (l *loop) noted(s stored) {
 		return
 	}
 	l.storing--
+	if s.ending && h.end.Attempts == 0 {
+		l.uncalled--
+	}
 	if s.err != nil {
 		l.log.Warn("not stored; the job will be delivered again", "job", h.delivery.ID(),
 			"title", h.delivery.Address.TitleID, "ending", s.ending, "error", s.err)
