@@ -168,6 +168,17 @@ func (a *audit) requireMetrics(workers ...harness.Metrics) {
 	assert.Equal(a.t, len(a.letters), sum("invited_dead_letters_total"), "dead letters, by the metrics")
 }
 
+// requireCalls compares the calls that the workers counted with the ledger. No worker may have been killed, and each call must have
+// reached the simulator.
+func (a *audit) requireCalls(workers ...harness.Metrics) {
+	a.t.Helper()
+	calls := 0
+	for _, m := range workers {
+		calls += int(m.Sum("invited_calls_total"))
+	}
+	assert.Equal(a.t, a.sim.Ledger().Calls, calls, "calls, by the metrics")
+}
+
 // report prints the line of docs/reliability.md.
 func (a *audit) report(what string, unknown int) {
 	jobs, recipients := 0, 0

@@ -48,6 +48,7 @@ func TestAConnectionThatIsResetAgainAndAgainRepeatsNothing(t *testing.T) {
 	load.stop()
 	a := s.audit(0)
 	a.requireMetrics(worker.Metrics())
+	a.requireCalls(worker.Metrics())
 	a.report("connections to NATS reset", 0)
 }
 
@@ -67,5 +68,6 @@ func TestASlowNetworkOnlyTakesLonger(t *testing.T) {
 	load.stop()
 	a := s.audit(0)
 	a.requireMetrics(worker.Metrics())
+	a.requireCalls(worker.Metrics())
 	a.report("a slow network (300 ms each way)", 0)
 }

@@ -31,6 +31,7 @@ func TestAServerKilledUnderLoadLosesNothingThatItAccepted(t *testing.T) {
 	unknown := kills * len(workers) * inFlight
 	a := s.audit(unknown)
 	a.requireMetrics(workers[0].Metrics(), workers[1].Metrics())
+	a.requireCalls(workers[0].Metrics(), workers[1].Metrics())
 	a.report("kill -9 of nats-server", unknown)
 }
 
