@@ -51,7 +51,7 @@ func (l *loop) noted(s stored) {
 		return
 	}
 	l.storing--
-	if s.err != nil {
+	if s.err != nil && !errors.Is(s.err, queue.ErrLost) {
 		l.log.Warn("not stored; the job will be delivered again", "job", h.delivery.ID(),
 			"title", h.delivery.Address.TitleID, "ending", s.ending, "error", s.err)
 	}
