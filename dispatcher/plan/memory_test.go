@@ -62,7 +62,7 @@ func TestWhatOnlyThisWorkerKnowsOfALostKeyCountsWhenItComesBack(t *testing.T) {
 	stored := w.planner.Changed(w.now)
 	require.Len(t, stored, 1)
 	w.planner.Answer(w.now, call(false), nil) // NATS does not answer any more
-	for range 2 { // and not for long, when the partition has come back
+	for range 2 {                             // and not for long, when the partition has come back
 		w.planner.Lose(w.now, 0)
 		w.now = w.now.Add(5 * time.Second)
 		w.planner.Remember(w.now, stored[0])
