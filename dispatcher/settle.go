@@ -57,7 +57,7 @@ func (l *loop) noted(s stored) {
 	if s.ending && h.end.Attempts == 0 {
 		l.uncalled--
 	}
-	if s.err != nil {
+	if s.err != nil && !errors.Is(s.err, queue.ErrLost) {
 		l.log.Warn("not stored; the job will be delivered again", "job", h.delivery.ID(),
 			"title", h.delivery.Address.TitleID, "ending", s.ending, "error", s.err)
 	}

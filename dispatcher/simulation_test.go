@@ -51,10 +51,19 @@ var (
 )
 
 // failedOnce are seeds that have failed, each with what it found.
-var failedOnce = []uint64{}
+var failedOnce = []uint64{
+	13,   // a late ending deleted the progress that the next owner needed
+	51,   // a job lost twice was begun anew with the answer of a call from before
+	136,  // a save after the lease replaced the calls that the next owner had recorded
+	409,  // a stop after the lease said it had handed over in order
+	5010, // a call that could not be stored was forgotten with its partition
+}
 
 func TestAnyScheduleKeepsThePromises(t *testing.T) {
-	all := slices.Clone(failedOnce)
+	var all []uint64
+	if *fromSeed == 1 {
+		all = slices.Clone(failedOnce)
+	}
 	for i := range *seeds {
 		all = append(all, *fromSeed+uint64(i))
 	}
@@ -536,6 +545,10 @@ func (s *simulation) heal() {
 		require.Lessf(s.t, time.Since(began), time.Hour, "%d jobs are left without any trouble", s.left())
 	}
 	s.ending.Wait()
+	// An acknowledgement that was lost is made again when the job has come again.
+	for began := time.Now(); s.stored(queue.JobsStream)+s.stored(queue.CampaignsStream) > 0; s.pass(time.Second) {
+		require.Less(s.t, time.Since(began), 2*s.cfg.AckWait+time.Minute, "every job must be acknowledged")
+	}
 }
 
 // tail keeps the end of what is written.

@@ -288,6 +288,28 @@ func TestAnEndingThatComesAfterTheLeaseLeavesTheNextOwnerItsProgress(t *testing.
 	})
 }
 
+func TestAWorkerThatStopsAfterItsLeaseHasNotHandedOverInOrder(t *testing.T) {
+	inFakeTime(t, queue.Options{Partitions: 16}, func(t *testing.T, f *fixture) {
+		b := newBook(t)
+		w := &embeddedtest.Wire{Server: f.server}
+		cutOff := b.join(f, nats.InProcessServer(w))
+		time.Sleep(5 * time.Second)
+		f.publish(alice, job("a"))
+		time.Sleep(time.Second)
+		require.Len(t, cutOff.take(), 1)
+		w.Cut()
+		time.Sleep(time.Second)
+		go cutOff.stop() // its lease still lasts
+		time.Sleep(6 * time.Second)
+		w.Mend()
+		other := b.join(f)
+		time.Sleep(10 * time.Second)
+		mine := other.take()
+		require.Len(t, mine, 1)
+		require.True(t, mine[0].MaybeSent, "what it had in hand, and could not store")
+	})
+}
+
 func TestAShortCutOfEverybodyMovesNothing(t *testing.T) {
 	inFakeTime(t, queue.Options{Partitions: 16}, func(t *testing.T, f *fixture) {
 		b := newBook(t)
