@@ -66,7 +66,8 @@ func (p *Programs) Worker(t testing.TB, o WorkerOptions) *Worker {
 	if err := os.WriteFile(file, []byte(text), 0o600); err != nil {
 		t.Fatalf("a worker's configuration must be written: %v", err)
 	}
-	w.Process = p.Process(t, "worker on "+admin, Invited, append([]string{"XBL_AUTHORIZATION=" + Token}, o.Env...), "serve", "--config", file)
+	env := append([]string{"XBL_AUTHORIZATION=" + Token}, o.Env...)
+	w.Process = p.Process(t, "worker on "+admin, Invited, env, "serve", "--config", file)
 	w.Start()
 	w.AwaitReady()
 	return w
