@@ -9,7 +9,6 @@ import (
 	"time"
 
 	"github.com/nats-io/nats.go"
-	"github.com/nats-io/nats.go/jetstream"
 	"github.com/stretchr/testify/assert"
 	"github.com/stretchr/testify/require"
 
@@ -60,41 +59,19 @@ func floods() (all []nats.Header) {
 
 // hostile publishes what is no job, and knows what was taken of it.
 type hostile struct {
-	s      *scene
-	js     jetstream.JetStream
-	onWay  []jetstream.PubAckFuture
+	*outbox
 	bodies map[string]int
 	sent   int
 }
 
-func (s *scene) hostile() *hostile {
-	s.t.Helper()
-	js, err := jetstream.New(s.conn, jetstream.WithPublishAsyncMaxPending(4096))
-	require.NoError(s.t, err)
-	return &hostile{s: s, js: js, bodies: map[string]int{}}
-}
+func (s *scene) hostile() *hostile { return &hostile{outbox: s.outbox(), bodies: map[string]int{}} }
 
 // send publishes what will be a dead letter.
 func (h *hostile) send(subject, body string, header nats.Header) {
 	h.s.t.Helper()
-	ack, err := h.js.PublishMsgAsync(&nats.Msg{Subject: subject, Header: header, Data: []byte(body)}, jetstream.WithStallWait(patience))
-	require.NoError(h.s.t, err)
-	h.onWay = append(h.onWay, ack)
+	h.put(&nats.Msg{Subject: subject, Header: header, Data: []byte(body)})
 	h.bodies[body]++
 	h.sent++
-}
-
-// stored waits until all of it is.
-func (h *hostile) stored() {
-	h.s.t.Helper()
-	for _, ack := range h.onWay {
-		select {
-		case <-ack.Ok():
-		case err := <-ack.Err():
-			require.NoError(h.s.t, err)
-		}
-	}
-	h.onWay = nil
 }
 
 // everything sends one of each kind.
@@ -175,7 +152,7 @@ func TestHostileMessagesAreDeadLettersAndOthersGoOn(t *testing.T) {
 		s.jobs[j.ID] = &published{Job: j, to: to, accepted: true}
 		s.raw(to.Subject(), header, string(body))
 	}
-	for subject, m := range map[string]*nats.Msg{ // what NATS itself refuses
+	for what, m := range map[string]*nats.Msg{ // what NATS itself refuses
 		"too large for the stream": {Data: make([]byte, maxPayload-headerRoom+1)},
 		"too large for the server": {Data: make([]byte, maxPayload+1)},
 		"a header above 64 KiB":    {Header: nats.Header{"X": {strings.Repeat("h", 70_000)}}},
@@ -183,8 +160,7 @@ func TestHostileMessagesAreDeadLettersAndOthersGoOn(t *testing.T) {
 		"one that goes by itself":  {Header: nats.Header{"Nats-TTL": {"1s"}}},
 	} {
 		m.Subject = "invites.jobs.730.ada"
-		_, err := h.js.PublishMsg(t.Context(), m)
-		assert.Errorf(t, err, "%s is refused", subject)
+		assert.Errorf(t, s.store(m), "%s is refused", what)
 	}
 	h.flood(min(*rounds*20_000, 100_000))
 	h.stored()

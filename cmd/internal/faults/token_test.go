@@ -28,11 +28,10 @@ type tokenFault struct {
 
 // tokenFile is a sender's.
 type tokenFile struct {
-	t      *testing.T
-	path   string
-	holds  string // the good token
-	aside  string // a directory
-	spoilt string // what the service refuses
+	t     *testing.T
+	path  string
+	holds string // the good token
+	aside string // a directory
 }
 
 func (f tokenFile) write(content string) {
