@@ -59,7 +59,7 @@ func (m *members) tryClaim(ctx context.Context, partition int) (c claim, ok bool
 		}
 		c.from = abandoned
 	}
-	if time.Now().After(m.lease()) {
+	if over(m.lease(), time.Now()) {
 		return c, false, errNoLease
 	}
 	if c.revision, err = m.writeOwner(ctx, partition, c.revision, ownerRecord{Worker: m.me}); err != nil {

@@ -209,7 +209,16 @@ func (m *members) alive(id string) bool {
 func (m *members) lease() time.Time {
 	m.mu.Lock()
 	defer m.mu.Unlock()
+	if over(m.until, time.Now()) {
+		return m.until.Round(0) // a time that has passed for whoever compares it, by whichever clock
+	}
 	return m.until
+}
+
+// over says whether a time has passed by either clock. The monotonic one stands
+// still while a machine is suspended, and other workers have not waited for it.
+func over(until, now time.Time) bool {
+	return now.After(until) || now.Round(0).After(until.Round(0))
 }
 
 // tenureOver returns what says whether the partition is not this worker's any
@@ -273,7 +282,7 @@ func (m *members) renew(ctx context.Context) error {
 	m.mu.Unlock()
 	sequence, err := m.say(ctx, r)
 	now := time.Now()
-	if until := m.lease(); !until.IsZero() && now.After(until) {
+	if until := m.lease(); !until.IsZero() && over(until, now) {
 		m.q.log.Warn("this worker's lease ran out; it begins anew")
 		m.lapse()
 		m.set(time.Time{}, time.Time{})
