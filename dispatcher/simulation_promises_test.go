@@ -4,6 +4,7 @@ import (
 	"encoding/json"
 	"errors"
 	"fmt"
+	"slices"
 	"time"
 
 	"github.com/nats-io/nats.go/jetstream"
@@ -112,11 +113,18 @@ func (s *simulation) mayCall(c *madeCall) error {
 		case j == nil: // being published right now
 		case !j.expires.IsZero() && !c.began.Before(j.expires):
 			return fmt.Errorf("job %s has expired", j.ID)
-		case j.result != nil && !s.late(j):
+		case j.result != nil && !s.late(j) && !s.outcomeUnknown(j):
 			return fmt.Errorf("job %s has a result", j.ID)
 		}
 	}
 	return nil
+}
+
+// outcomeUnknown says whether the outcome of any call of the job was unknown: it
+// may have become known, and be its result, when another worker had begun the
+// job anew. The book is locked.
+func (s *simulation) outcomeUnknown(j *simJob) bool {
+	return slices.ContainsFunc(j.InvitedUsers, func(x queue.XUID) bool { return s.book.untoldNow(uint64(x)) })
 }
 
 // requirePromises checks what can be checked while work goes on. Results are
