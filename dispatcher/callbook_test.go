@@ -129,6 +129,11 @@ func (b *callBook) end(c *madeCall, status int, retryAfter string) {
 func (b *callBook) untold(player uint64) bool {
 	b.mu.Lock()
 	defer b.mu.Unlock()
+	return b.untoldNow(player)
+}
+
+// untoldNow is untold for who has the book locked.
+func (b *callBook) untoldNow(player uint64) bool {
 	return slices.ContainsFunc(b.to[player], func(c *madeCall) bool { return !c.told() })
 }
 
