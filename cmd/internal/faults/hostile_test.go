@@ -52,7 +52,6 @@ func floods() (all []nats.Header) {
 	forged := nats.Header{
 		"Invite-Reason": {"rejected", "forbidden"}, "Invite-Subject": {"invites.jobs.1.bob"}, "Invite-Detail": {"a\r\nInvite-Reason: x", "\x00\x1b[31m"},
 		"Invite-Job-Id": {strings.Repeat("j", 5000)}, "Nats-Pin-Id": {"none"}, "traceparent": {strings.Repeat("0", 4096)}, "Invite-Replay": {"a\x00b"},
-		"Status": {"503"}, "Description": {"Consumer Deleted"},
 	}
 	return append(all, many, nats.Header{"X-Huge": {strings.Repeat("h", 60_000)}}, nats.Header{strings.Repeat("N", 60_000): {""}}, forged)
 }
@@ -86,6 +85,10 @@ func (h *hostile) everything() {
 	for _, header := range floods() {
 		h.send("invites.jobs.730.ada", "{", header)
 		h.send("invites.campaigns.730.bob.spring", "{", header)
+	}
+	for _, header := range []nats.Header{{"Status": {"409"}, "Description": {"Consumer Deleted"}}, {"Status": {"400"}}, {"Status": {"100"}}} {
+		h.send("invites.jobs.730.ada", "", header)
+		h.send("invites.campaigns.730.bob.spring", "", header)
 	}
 	for i := range 8 { // as large as can be
 		body := strings.Repeat(string(rune('a'+i)), maxPayload-headerRoom)
