@@ -23,7 +23,7 @@ const lookedAt = 512
 // over. It says how many it found. While the library goes on it looks only where the oldest messages do not get on: such a message
 // is among them then.
 func (s *source) findSwallowed(ctx context.Context, consumer jetstream.Consumer, stopped bool) (found int) {
-	ctx, cancel := context.WithTimeout(ctx, apiTimeout)
+	ctx, cancel := context.WithTimeout(ctx, tryTimeout)
 	defer cancel()
 	info, err := consumer.Info(ctx)
 	if err != nil || info.NumAckPending <= s.in.size()+s.inHand.size() {
