@@ -122,6 +122,45 @@ func TestWhatAStopCouldNotStoreIsNotSentAgain(t *testing.T) {
 	})
 }
 
+func TestAnEndingWithoutALeaseSaysThatItMayBeOneOfTwo(t *testing.T) {
+	inFakeTime(t, xblsim.Options{Latency: 2 * time.Second}, func(t *testing.T, s *system) {
+		tenure := &cutTenure{}
+		s.tenure = func(inner dispatcher.Tenure) dispatcher.Tenure {
+			tenure.Tenure = inner
+			return tenure
+		}
+		s.work()
+		pass(time.Second)
+		s.publish(to("ada"), 3)
+		pass(time.Second)
+		tenure.cut.Store(true)
+		pass(5 * time.Second)
+		require.Len(t, s.ended(), 1)
+		assert.True(t, s.ended()[0].MaybeDuplicate, "another worker may have the job by now")
+	})
+}
+
+func TestWhatAWorkerLearntWithoutALeaseIsHandedOver(t *testing.T) {
+	inFakeTime(t, xblsim.Options{Latency: 3500 * time.Millisecond}, func(t *testing.T, s *system) {
+		s.cfg.Plan.Limits.Windows = []plan.Window{{Max: 1, Per: time.Minute}}
+		wire := &embeddedtest.Wire{Server: s.server}
+		first := s.joinOver(wire)
+		pass(time.Second)
+		s.publish(campaign("cup", "finals"), 32)
+		pass(time.Second)
+		wire.Cut()
+		pass(5 * time.Second) // half of it is sent, and that can't be stored
+		wire.Mend()
+		pass(5 * time.Second) // the job comes back, and waits for the quota
+		require.NoError(t, first.stop())
+		s.work()
+		pass(3 * time.Minute)
+		assert.Equal(t, 32, s.sim.Ledger().Unique)
+		assert.Zero(t, s.sim.Ledger().Duplicates)
+		s.requireQueuesEmpty()
+	})
+}
+
 func TestAJobThatWasLostTwiceIsTheNextOwners(t *testing.T) {
 	inFakeTime(t, xblsim.Options{}, func(t *testing.T, s *system) {
 		wire := &embeddedtest.Wire{Server: s.server}

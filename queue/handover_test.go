@@ -4,6 +4,7 @@ import (
 	"context"
 	"fmt"
 	"maps"
+	"slices"
 	"sync"
 	"testing"
 	"time"
@@ -243,7 +244,7 @@ func TestWhatAWorkerSavesAfterItsLeaseDoesNotReplaceWhatTheNextOwnerSaved(t *tes
 		// It has lost them, and is still finding that out: its worker is not told yet.
 		time.Sleep(3500 * time.Millisecond)
 		require.Equal(t, 16, b.shares()[other])
-		theirs := append(mine, other.take()...)
+		theirs := slices.Concat(mine, other.take())
 		saveAll(other.queue, theirs[len(theirs)-1], 2)
 		saveAll(cutOff.queue, mine[0], 3)
 		time.Sleep(time.Second)
