@@ -52,6 +52,9 @@ func (m *members) tryClaim(ctx context.Context, partition int) (c claim, ok bool
 		c.from = released
 	case record.Worker == m.me:
 		c.from = mine
+		if before := m.inherited[partition]; before == unknown || before == abandoned {
+			c.from = before // the answer to that claim was lost, or its lease ran out too soon
+		}
 	default:
 		gone, err := m.isGone(ctx, record.Worker)
 		if err != nil || !gone {
@@ -62,13 +65,14 @@ func (m *members) tryClaim(ctx context.Context, partition int) (c claim, ok bool
 	if time.Now().After(m.lease()) {
 		return c, false, errNoLease
 	}
+	m.inherited[partition] = c.from
 	if c.revision, err = m.writeOwner(ctx, partition, c.revision, ownerRecord{Worker: m.me}); err != nil {
 		return c, false, err
 	}
 	m.claimed(partition, c.revision)
 	stored, err := m.stream.GetMsg(ctx, c.revision)
 	if err != nil {
-		return c, false, err // the next try finds it mine
+		return c, false, err // the next try finds it its own, and how it came to it in inherited
 	}
 	c.at, c.seen = stored.Time, time.Now()
 	return c, true, nil

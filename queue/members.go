@@ -47,6 +47,10 @@ type members struct {
 	lapse  func() // ends all work under the old lease; it returns when that is done
 
 	tenures []atomic.Uint64 // by partition: the one going on; 0: none
+	// inherited is, by partition, how it came to this worker, until all is known that
+	// a gone owner had in hand. Only the partition's goroutine touches its own.
+	inherited []handover
+
 	mu      sync.Mutex
 	others  map[string]*member
 	shares  *shares   // among those that take something new
@@ -86,7 +90,7 @@ func newMembers(q *Queue) *members {
 		q: q, stream: q.streams[WorkersStream], me: me, lapse: func() {},
 		others: make(map[string]*member), changed: make(chan struct{}),
 		shares: newShares(me, q.partitions), claims: make([]uint64, q.partitions),
-		tenures: make([]atomic.Uint64, q.partitions),
+		tenures: make([]atomic.Uint64, q.partitions), inherited: make([]handover, q.partitions),
 	}
 	m.shares.set(me, true)
 	return m
