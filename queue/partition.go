@@ -110,6 +110,9 @@ func (p *partition) work(ctx context.Context, c claim, epoch int) {
 		if keys, err := p.learn(working, c); err == nil {
 			p.worker.Own(p.n, keys)
 			known := p.consume(working, cancel, c)
+			if known {
+				p.members.inherited[p.n] = mine
+			}
 			// Told to stop, it may have lost its lease before it could.
 			lost := isLost(context.Cause(working)) || p.members.tenures[p.n].Load() == 0
 			clean := p.worker.Disown(context.WithoutCancel(ctx), p.n, lost)

@@ -126,7 +126,8 @@ func settledKey(h nats.Header) (key messageKey, ok bool) {
 	if !ok {
 		return key, false
 	}
-	parts := strings.Split(strings.TrimSuffix(rest, againSuffix), ":")
+	rest = strings.TrimSuffix(rest, againSuffix)
+	parts := strings.Split(rest, ":")
 	if len(parts) != 3 {
 		return key, false
 	}
