@@ -167,7 +167,7 @@ func TestWhatAnotherOwnerSentIsNotForgottenWithTheAnswerToAnOldCall(t *testing.T
 		wire.Cut()
 		second := s.join()
 		pass(5 * time.Second)
-		require.EqualValues(t, 3, s.sim.Ledger().Calls, "it sends two calls, and its quota is used")
+		require.Equal(t, 3, s.sim.Ledger().Calls, "it sends two calls, and its quota is used")
 		wire.Mend()
 		pass(2 * time.Second)
 		require.NoError(t, second.stop())
@@ -178,7 +178,7 @@ func TestWhatAnotherOwnerSentIsNotForgottenWithTheAnswerToAnOldCall(t *testing.T
 		require.Len(t, s.ended(), 1)
 		assert.Equal(t, 64, s.ended()[0].Sent)
 		assert.True(t, s.ended()[0].MaybeDuplicate)
-		assert.EqualValues(t, 16, s.sim.Ledger().Duplicates, "only those of the call whose outcome the second owner did not know")
+		assert.Equal(t, 16, s.sim.Ledger().Duplicates, "only those of the call whose outcome the second owner did not know")
 	})
 }
 

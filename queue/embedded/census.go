@@ -62,7 +62,7 @@ func checkStore(s *server.Server, dir string, log *slog.Logger) error {
 		case is.Last < was.Last, before.Clean && !was.Ageing && is.Messages+was.InHand < was.Messages:
 			log.Error("messages are gone from the embedded NATS server's disk, though nobody took them: "+
 				"restore the data directory from a backup, or find their recipients in your own records",
-				"stream", name, "messages", is.Messages, "before", was.Messages, "last", is.Last, "last before", was.Last)
+				"stream", name, "messages", is.Messages, "before", was.Messages, "last", is.Last, "last_before", was.Last)
 		default:
 		}
 	}
@@ -118,7 +118,8 @@ func readCensus(dir string) (c census, err error) {
 		err = json.Unmarshal(text, &c)
 	}
 	if err != nil {
-		return c, fmt.Errorf("embedded NATS: %s in %s can't be read; remove it, and what is missing is not told of: %w", censusName, dir, err)
+		return c, fmt.Errorf("embedded NATS: %s in %s can't be read; remove it, and what is missing is not told of: %w",
+			censusName, dir, err)
 	}
 	return c, nil
 }
