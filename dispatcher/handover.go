@@ -62,7 +62,7 @@ func (l *loop) disown(partition int, lost bool, done chan struct{}) {
 		case lost:
 			h.lost, h.again = true, nil // its lease went with the partition
 		case h.again != nil:
-			h.delivery, h.again, h.lost = h.again, nil, false
+			l.takeBack(h)
 		}
 		if h.job != nil && !h.ending && l.plan.Drop(now, h.job) {
 			l.letGo(h)
@@ -76,6 +76,15 @@ func (l *loop) disown(partition int, lost bool, done chan struct{}) {
 	}
 	l.leaving[partition] = &leaving{done: done, waiting: l.heldOf(partition)}
 	l.left(now)
+}
+
+// takeBack makes a job that was lost, and has come back while it is in a call, this worker's again.
+func (l *loop) takeBack(h *held) {
+	h.others = h.again.Progress
+	h.delivery, h.again, h.lost = h.again, nil, false
+	if h.job != nil {
+		h.job.MaybeDuplicate = true
+	}
 }
 
 // inOrder are the jobs held, the oldest first: as they are given back they come again.

@@ -37,6 +37,7 @@ type loop struct {
 type held struct {
 	delivery *queue.Delivery
 	again    *queue.Delivery // that came while the job of a lost partition was in a call; nil: none
+	others   *queue.Progress // what others stored of it meanwhile; nil: nothing
 	job      *plan.Job
 	ending   bool // its ending is being stored
 	end      queue.Ending

@@ -87,7 +87,8 @@ func (m *members) owner(ctx context.Context, partition int) (r ownerRecord, revi
 	}
 	r, ok := readOwner(last.Data)
 	if !ok {
-		m.q.trouble.warn(m.q.log, "the record of who owns a partition can't be read; whoever should own it claims it anew", "partition", partition)
+		m.q.trouble.warn(m.q.log, "the record of who owns a partition can't be read; whoever should own it claims it anew",
+			"partition", partition)
 	}
 	return r, last.Sequence, nil
 }

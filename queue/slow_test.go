@@ -48,7 +48,7 @@ func (c *farConn) send() {
 	for {
 		select {
 		case p := <-c.out:
-			time.Sleep(time.Until(p.at))
+			<-time.After(time.Until(p.at))
 			if _, err := c.Conn.Write(p.bytes); err != nil {
 				return
 			}
@@ -76,7 +76,7 @@ func (c *farConn) Read(b []byte) (int, error) {
 		if !ok {
 			return 0, net.ErrClosed
 		}
-		time.Sleep(time.Until(p.at))
+		<-time.After(time.Until(p.at))
 		c.rest = p.bytes
 	}
 	n := copy(b, c.rest)
