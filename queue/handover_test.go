@@ -311,6 +311,40 @@ func TestAWorkerThatStopsAfterItsLeaseHasNotHandedOverInOrder(t *testing.T) {
 	})
 }
 
+// patient takes long to hand over.
+type patient struct {
+	*tenant
+	takes time.Duration
+}
+
+func (w patient) Disown(ctx context.Context, partition int, lost bool) bool {
+	time.Sleep(w.takes)
+	return w.tenant.Disown(ctx, partition, lost)
+}
+
+func TestAWorkerWhoseLeaseEndsWhileItHandsOverHasNotHandedOverInOrder(t *testing.T) {
+	inFakeTime(t, queue.Options{Partitions: 1}, func(t *testing.T, f *fixture) {
+		b := newBook(t)
+		wire := &embeddedtest.Wire{Server: f.server}
+		slow := &tenant{fixture: dial(t, f.server, nats.InProcessServer(wire)), book: b}
+		slow.open(queue.Options{Partitions: 1})
+		stop := slow.work(patient{slow, 6 * time.Second})
+		time.Sleep(5 * time.Second)
+		f.publish(alice, job("a"))
+		time.Sleep(time.Second)
+		go stop()
+		time.Sleep(time.Second)
+		wire.Cut()
+		time.Sleep(4 * time.Second)
+		wire.Mend()
+		other := b.join(f)
+		time.Sleep(15 * time.Second)
+		mine := other.take()
+		require.Len(t, mine, 1)
+		require.True(t, mine[0].MaybeSent, "what it stored last was not stored any more")
+	})
+}
+
 func TestAShortCutOfEverybodyMovesNothing(t *testing.T) {
 	inFakeTime(t, queue.Options{Partitions: 16}, func(t *testing.T, f *fixture) {
 		b := newBook(t)

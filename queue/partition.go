@@ -117,7 +117,8 @@ func (p *partition) work(ctx context.Context, c claim, epoch int) {
 			lost := isLost(context.Cause(working)) || p.members.tenures[p.n].Load() == 0
 			clean := p.worker.Disown(context.WithoutCancel(ctx), p.n, lost)
 			p.q.progress.disown(p.n)
-			if known && clean && !lost {
+			// Its lease may have run out while it stored: then the last of it was not.
+			if known && clean && !lost && p.members.tenures[p.n].Load() != 0 {
 				after = ownerRecord{Worker: p.members.me, Released: true}
 			}
 		}
