@@ -311,6 +311,44 @@ func TestAWorkerThatStopsAfterItsLeaseHasNotHandedOverInOrder(t *testing.T) {
 	})
 }
 
+// slowTenant takes its time to hand over.
+type slowTenant struct {
+	*tenant
+	takes time.Duration
+}
+
+func (w slowTenant) Disown(ctx context.Context, partition int, lost bool) bool {
+	select {
+	case <-time.After(w.takes):
+	case <-ctx.Done():
+	}
+	return w.tenant.Disown(ctx, partition, lost)
+}
+
+func TestAWorkerWhoseLeaseEndsAsItHandsOverHasNotDoneSo(t *testing.T) {
+	inFakeTime(t, queue.Options{Partitions: 16}, func(t *testing.T, f *fixture) {
+		b := newBook(t)
+		w := &embeddedtest.Wire{Server: f.server}
+		cutOff := &tenant{fixture: dial(t, f.server, nats.InProcessServer(w)), book: b}
+		cutOff.open(queue.Options{Partitions: 16})
+		stop := cutOff.work(slowTenant{cutOff, 5 * time.Second})
+		time.Sleep(5 * time.Second)
+		f.publish(alice, job("a"))
+		time.Sleep(time.Second)
+		require.Len(t, cutOff.take(), 1)
+		go stop()
+		time.Sleep(time.Second)
+		w.Cut()
+		time.Sleep(6 * time.Second)
+		w.Mend()
+		other := b.join(f)
+		time.Sleep(10 * time.Second)
+		mine := other.take()
+		require.Len(t, mine, 1)
+		require.True(t, mine[0].MaybeSent)
+	})
+}
+
 func TestAShortCutOfEverybodyMovesNothing(t *testing.T) {
 	inFakeTime(t, queue.Options{Partitions: 16}, func(t *testing.T, f *fixture) {
 		b := newBook(t)
