@@ -111,12 +111,11 @@ func (p *partition) work(ctx context.Context, c claim, epoch int) {
 		if keys, err := p.learn(working, c); err == nil {
 			p.worker.Own(p.n, keys)
 			known := p.consume(working, cancel, c)
-			// Told to stop, it may have lost its lease before it could, or may while it does.
-			over := func() bool { return p.members.tenures[p.n].Load() == 0 }
-			lost := isLost(context.Cause(working)) || over()
+			// Told to stop, it may have lost its lease before it could.
+			lost := isLost(context.Cause(working)) || p.members.tenures[p.n].Load() == 0
 			clean := p.worker.Disown(context.WithoutCancel(ctx), p.n, lost)
 			p.q.progress.disown(p.n)
-			if known && clean && !lost && !over() {
+			if known && clean && !lost && p.members.tenures[p.n].Load() != 0 { // nor may it have while it handed over
 				after = ownerRecord{Worker: p.members.me, Released: true}
 			}
 		}
