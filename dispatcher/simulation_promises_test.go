@@ -122,6 +122,13 @@ func (s *simulation) outcomeUnknown(j *simJob) bool {
 	return slices.ContainsFunc(j.InvitedUsers, func(x queue.XUID) bool { return s.book.untoldNow(uint64(x)) })
 }
 
+// interrupted is outcomeUnknown for who does not have the book locked.
+func (s *simulation) interrupted(j *simJob) bool {
+	s.book.mu.Lock()
+	defer s.book.mu.Unlock()
+	return s.outcomeUnknown(j)
+}
+
 // requirePromises checks what can be checked while work goes on. Results are
 // read before letters, because a job's letters are stored before its result.
 func (s *simulation) requirePromises() {
@@ -200,8 +207,9 @@ func (s *simulation) requireLetter(m *nats.Msg) {
 	require.NoError(t, err)
 	for _, x := range dead.InvitedUsers {
 		require.Samef(t, j, s.of[uint64(x)], "recipient %d is none of job %s", x, id)
-		// A letter that was on its way when its worker was cut off can't be called back.
-		require.Truef(t, j.dead[x] == "" || s.late(j), "recipient %d of job %s died of %s and of %s", x, id, j.dead[x], reason)
+		// A letter that was on its way when its worker was cut off can't be called
+		// back, nor one that was stored when its worker died before the result was.
+		require.Truef(t, j.dead[x] == "" || s.late(j) || j.result == nil && s.interrupted(j), "recipient %d of job %s died of %s and of %s", x, id, j.dead[x], reason)
 		j.dead[x] = reason
 		switch reason {
 		case queue.Rejected:
