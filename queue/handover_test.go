@@ -317,6 +317,7 @@ type patient struct {
 	takes time.Duration
 }
 
+// Disown takes its time, which is the bubble's.
 func (w patient) Disown(ctx context.Context, partition int, lost bool) bool {
 	time.Sleep(w.takes)
 	return w.tenant.Disown(ctx, partition, lost)
