@@ -32,11 +32,11 @@ func TestWorkersKilledUnderLoadLoseNothing(t *testing.T) {
 	}
 }
 
-// progress waits until the simulator has got a hundred more calls.
+// progress waits until the simulator has got some more calls.
 func (s *scene) progress() {
 	s.t.Helper()
 	before := s.sim.Ledger().Calls
-	harness.Until(s.t, patience, "calls go on", func() bool { return s.sim.Ledger().Calls > before+100 })
+	harness.Until(s.t, patience, "calls go on", func() bool { return s.sim.Ledger().Calls > before+100/harness.Slower })
 }
 
 func TestARollingRestartUnderLoadRepeatsNothing(t *testing.T) {

@@ -40,12 +40,7 @@ const (
 )
 
 // bound is what may take so long. The race detector makes a program several times slower, on a machine that runs other tests too.
-func bound(d time.Duration) time.Duration {
-	if harness.Race {
-		return 4 * d
-	}
-	return d
-}
+func bound(d time.Duration) time.Duration { return harness.Slower * d }
 
 // senders have a token each.
 var senders = []string{"ada", "bob", "cup", "dan"}

@@ -167,7 +167,7 @@ func TestHostileMessagesAreDeadLettersAndOthersGoOn(t *testing.T) {
 		m.Subject = "invites.jobs.730.ada"
 		assert.Errorf(t, s.store(m), "%s is refused", what)
 	}
-	h.flood(min(*rounds*20_000, 100_000))
+	h.flood(min(*rounds*20_000, 100_000) / harness.Slower)
 	h.stored()
 	took := time.Since(flooded)
 	harness.Until(t, patience, "all of it has ended", func() bool { return s.stored("INVITE_DEAD") >= h.sent })
