@@ -145,7 +145,8 @@ include "users.conf"
 	assert.NotContains(t, errOut, working.password())
 }
 
-// TestCredentialsFilesOfAnOperatorModeServer has one account whose users have the permissions of deploy/nats.
+// TestCredentialsFilesOfAnOperatorModeServer has one account with a signing key for each role, which has the permissions of
+// deploy/nats. A worker's are too long to stand in each user's own JWT: a server takes lines of 4 KiB from who connects.
 func TestCredentialsFilesOfAnOperatorModeServer(t *testing.T) {
 	o := newOperatorMode(t)
 	server := programs.NATSWith(t, o.config)
@@ -176,7 +177,8 @@ func TestCredentialsFilesOfAnOperatorModeServer(t *testing.T) {
 // operatorMode is a server's configuration without users: it believes whom the account has signed.
 type operatorMode struct {
 	config  string
-	account nkeys.KeyPair
+	account string // its public key
+	signers map[role]nkeys.KeyPair
 }
 
 func newOperatorMode(t *testing.T) operatorMode {
@@ -190,21 +192,22 @@ func newOperatorMode(t *testing.T) operatorMode {
 	claims := jwt.NewAccountClaims(publicKey(t, account))
 	claims.Name = "invites"
 	claims.Limits.JetStreamLimits = jwt.JetStreamLimits{DiskStorage: -1, MemoryStorage: -1}
+	signers := make(map[role]nkeys.KeyPair)
+	for _, r := range []role{producer, working, operator} {
+		signers[r] = createAccount(t)
+		claims.SigningKeys.AddScopedSigner(scopeOf(t, r, publicKey(t, signers[r])))
+	}
 	config := filepath.Join(t.TempDir(), "operator.conf")
 	require.NoError(t, os.WriteFile(config, fmt.Appendf(nil,
 		"operator: %s\nsystem_account: %s\nresolver: MEMORY\nresolver_preload: {%s: %s, %s: %s}\njetstream: {store_dir: $NATS_STORE_DIR}\n",
 		encode(t, rootClaims, root), publicKey(t, system), publicKey(t, system), encode(t, systemClaims, root),
 		publicKey(t, account), encode(t, claims, root)), 0o600))
-	return operatorMode{config, account}
+	return operatorMode{config, publicKey(t, account), signers}
 }
 
-// creds writes a .creds file for a role, which is valid for a while.
-func (o operatorMode) creds(t *testing.T, r role, valid time.Duration) (file string) {
+// scopeOf is what users may do whose JWTs a key has signed: what the role may in deploy/nats.
+func scopeOf(t *testing.T, r role, key string) *jwt.UserScope {
 	t.Helper()
-	user, err := nkeys.CreateUser()
-	require.NoError(t, err)
-	claims := jwt.NewUserClaims(publicKey(t, user))
-	claims.Name, claims.Expires = string(r), time.Now().Add(valid).Unix()
 	shipped, err := conf.ParseFile(filepath.Join(deployed, "permissions.conf"))
 	require.NoError(t, err)
 	of := shipped[strings.ToUpper(string(r))].(map[string]any)
@@ -214,10 +217,23 @@ func (o operatorMode) creds(t *testing.T, r role, valid time.Duration) (file str
 		}
 		return subjects
 	}
-	claims.Pub.Allow, claims.Sub.Allow = allow("publish"), allow("subscribe")
+	scope := jwt.NewUserScope()
+	scope.Key, scope.Role = key, string(r)
+	scope.Template.Pub.Allow, scope.Template.Sub.Allow = allow("publish"), allow("subscribe")
+	return scope
+}
+
+// creds writes a .creds file for a role, which is valid for a while.
+func (o operatorMode) creds(t *testing.T, r role, valid time.Duration) (file string) {
+	t.Helper()
+	user, err := nkeys.CreateUser()
+	require.NoError(t, err)
+	claims := jwt.NewUserClaims(publicKey(t, user))
+	claims.Name, claims.Expires, claims.IssuerAccount = string(r), time.Now().Add(valid).Unix(), o.account
+	claims.SetScoped(true)
 	seed, err := user.Seed()
 	require.NoError(t, err)
-	text, err := jwt.FormatUserConfig(encode(t, claims, o.account), seed)
+	text, err := jwt.FormatUserConfig(encode(t, claims, o.signers[r]), seed)
 	require.NoError(t, err)
 	file = filepath.Join(t.TempDir(), string(r)+".creds")
 	require.NoError(t, os.WriteFile(file, text, 0o600))
