@@ -127,9 +127,11 @@ func TestNoRoleDoesWhatIsAnothers(t *testing.T) {
 	s.worker(t, harness.WorkerOptions{API: sim.URL}).Stop() // the streams are there
 	streams := []string{
 		queue.JobsStream, queue.CampaignsStream, queue.DeadStream, queue.ResultsStream, queue.ProgressStream, queue.KeysStream,
-		queue.WorkersStream,
+		queue.WorkersStream, queue.ControlStream,
 	}
-	readByWorkers := slices.DeleteFunc(slices.Clone(streams), func(stream string) bool { return stream == queue.DeadStream })
+	readByWorkers := slices.DeleteFunc(slices.Clone(streams), func(stream string) bool {
+		return stream == queue.DeadStream || stream == queue.ControlStream
+	})
 	for _, of := range []struct {
 		role      role
 		publish   []string
@@ -141,6 +143,7 @@ func TestNoRoleDoesWhatIsAnothers(t *testing.T) {
 			publish: []string{
 				"invites.dead.730.rejected", "invites.results.730.ada.-", "invites.progress.INVITES.1", "invites.keys.0.730.ada",
 				"invites.workers.owner.0", "invites.workers.alive.me", "invites.part.0.730.ada", "invites.jobs.730", "invites.jobs.730.ada.more",
+				"invites.control.order.730.ada.cup", "invites.control.tally.730.ada.cup", "invites.control.through",
 				"$JS.ACK.INVITES.partition-0.1.1.1.1.0", "$JS.ACK.INVITE_CAMPAIGNS.campaign-0.1.1.1.1.0",
 				"$JS.API.INFO", "$JS.API.STREAM.NAMES", "$JS.API.STREAM.LIST", "_INBOX.worker.x", "_INBOX.operator.x", "$SYS.REQ.SERVER.PING",
 			},
@@ -151,7 +154,7 @@ func TestNoRoleDoesWhatIsAnothers(t *testing.T) {
 		{
 			role: working,
 			publish: []string{
-				"invites.jobs.730.ada", "invites.campaigns.730.ada.cup", "invites.part.0.730.ada",
+				"invites.jobs.730.ada", "invites.campaigns.730.ada.cup", "invites.part.0.730.ada", "invites.control.order.730.ada.cup",
 				"$JS.ACK.INVITE_DEAD.x.1.1.1.1.0", "$JS.API.INFO", "$JS.API.STREAM.NAMES", "$JS.API.STREAM.LIST", "$JS.API.STREAM.CREATE.OTHER",
 				"$JS.API.CONSUMER.CREATE.INVITE_DEAD.x.invites.dead.*.*", "$JS.API.CONSUMER.CREATE.INVITE_KEYS.x.invites.>",
 				"_INBOX.producer.x", "_INBOX.operator.x", "$SYS.REQ.SERVER.PING",
@@ -172,7 +175,8 @@ func TestNoRoleDoesWhatIsAnothers(t *testing.T) {
 			role: operator,
 			publish: []string{
 				"invites.dead.730.rejected", "invites.results.730.ada.-", "invites.keys.0.730.ada", "invites.workers.owner.0",
-				"invites.workers.alive.me", "invites.progress.INVITES.1", "invites.part.0.730.ada",
+				"invites.workers.alive.me", "invites.progress.INVITES.1", "invites.part.0.730.ada", "invites.control.tally.730.ada.cup",
+				"invites.control.through", "invites.control.order.730.ada", "$JS.API.CONSUMER.CREATE.INVITE_CONTROL.x.invites.control.>",
 				"$JS.ACK.INVITES.partition-0.1.1.1.1.0", "$JS.ACK.INVITE_CAMPAIGNS.campaign-0.1.1.1.1.0",
 				"$JS.API.INFO", "$JS.API.STREAM.NAMES", "$JS.API.STREAM.LIST", "$JS.API.CONSUMER.CREATE.INVITES.x.invites.part.*.*.*",
 				"_INBOX.producer.x", "_INBOX.worker.x", "$SYS.REQ.SERVER.PING",
@@ -182,9 +186,11 @@ func TestNoRoleDoesWhatIsAnothers(t *testing.T) {
 				"_INBOX.>", "_INBOX.producer.>", "_INBOX.worker.>",
 			},
 			unless: slices.Concat(
-				each("STREAM.INFO", queue.JobsStream, queue.CampaignsStream, queue.DeadStream, queue.ResultsStream, queue.ProgressStream),
+				each("STREAM.INFO", queue.JobsStream, queue.CampaignsStream, queue.DeadStream, queue.ResultsStream, queue.ProgressStream,
+					queue.ControlStream),
 				each("STREAM.MSG.DELETE", queue.DeadStream), each("STREAM.PURGE", queue.ProgressStream),
-				each("STREAM.MSG.GET", queue.JobsStream, queue.CampaignsStream, queue.DeadStream, queue.ProgressStream),
+				each("STREAM.MSG.GET", queue.JobsStream, queue.CampaignsStream, queue.DeadStream, queue.ProgressStream, queue.ResultsStream,
+					queue.ControlStream),
 				each("CONSUMER.INFO", queue.DeadStream, queue.ResultsStream), each("CONSUMER.DELETE", queue.DeadStream, queue.ResultsStream),
 				each("CONSUMER.MSG.NEXT", queue.DeadStream, queue.ResultsStream),
 			),
