@@ -35,6 +35,7 @@
 //	for … {
 //		recipients.Add(xuid) // false: a repeat
 //	}
+//	recipients.Compact()
 //	organizer, err := queue.NewOrganizer(ctx, nc)
 //	…
 //	order := queue.CampaignOrder{Address: queue.Address{TitleID: 1234567890, Sender: "cup", Campaign: "finals"}}

@@ -28,7 +28,14 @@ func (o CampaignOrder) job() Job {
 	return Job{ConnectionString: o.ConnectionString, Platform: o.Platform, ExpiresAt: o.ExpiresAt.UTC()}
 }
 
-// validate says whether jobs can be made of it.
+// Validate says whether jobs can be made of it, whoever the recipients are: an
+// *AddressError or a *JobError if not.
+func (o CampaignOrder) Validate() error {
+	one := new(Recipients)
+	one.Add(1)
+	return o.validate(one)
+}
+
 func (o CampaignOrder) validate(r *Recipients) error {
 	if err := o.Address.Validate(); err != nil {
 		return err

@@ -9,8 +9,8 @@ import (
 )
 
 // Recipients are the players of a campaign: each once, in the order they were
-// added. Ten million of them take about 200 MiB, and up to 300 while they are
-// added. The zero value is empty and ready. It is for one goroutine at a time.
+// added. Ten million of them take up to 300 MiB while they are added, and 80
+// after Compact. The zero value is empty and ready. It is for one goroutine at a time.
 type Recipients struct {
 	chunks [][]XUID // all but the last are full: no copy is made as it grows
 	table  []XUID   // open addressing, at most three quarters full; 0: a free place
@@ -76,8 +76,15 @@ func (r *Recipients) place(x XUID) int {
 	return at
 }
 
+// Compact gives back the memory that only Add needs. Add takes it again.
+func (r *Recipients) Compact() { r.table = nil }
+
 func (r *Recipients) grow() {
-	r.table = make([]XUID, max(firstSize, 2*len(r.table)))
+	size := firstSize
+	for 4*(r.n+1) > 3*size {
+		size *= 2
+	}
+	r.table = make([]XUID, size)
 	for x := range r.All() {
 		r.table[r.place(x)] = x
 	}

@@ -18,6 +18,9 @@ func TestRecipientsAreEachOnceInTheOrderTheyWereAdded(t *testing.T) {
 		var r queue.Recipients
 		var want []queue.XUID
 		for _, x := range added {
+			if x%8 == 0 {
+				r.Compact()
+			}
 			isNew := !slices.Contains(want, queue.XUID(x))
 			require.Equal(t, isNew, r.Add(queue.XUID(x)))
 			if isNew {

@@ -3,6 +3,8 @@ package main
 import (
 	"encoding/json"
 	"fmt"
+	"os"
+	"path/filepath"
 	"slices"
 	"strings"
 	"testing"
@@ -57,6 +59,25 @@ func TestEachRoleOfDeployDoesItsWork(t *testing.T) {
 		}
 		assert.Equal(t, 2, sent)
 	})
+	t.Run("an operator starts a campaign, and sees how it gets on", func(t *testing.T) {
+		file := filepath.Join(t.TempDir(), "players.txt")
+		require.NoError(t, os.WriteFile(file, []byte("2533274790000003\n2533274790000004\n"), 0o600))
+		for range 2 { // the second time it goes on
+			status, _, errOut := s.invitectl(t, operator, "campaign", "start", "cup", "--title", "730", "--file", file)
+			assert.Zero(t, status, errOut)
+		}
+		harness.Until(t, 20*time.Second, "it has ended, and its results are summed up", func() bool {
+			status, out, errOut := s.invitectl(t, operator, "campaign", "status", "cup", "--json")
+			assert.Zero(t, status, errOut)
+			return strings.Contains(out, `"sent":2`) && strings.Contains(out, `"state":"ended"`) && s.tallied(t)
+		})
+		status, out, errOut := s.invitectl(t, operator, "campaign", "ls")
+		assert.Zero(t, status, errOut)
+		assert.Contains(t, out, "cup")
+		status, out, errOut = s.invitectl(t, operator, "results", "--campaign", "cup")
+		assert.Zero(t, status, errOut)
+		assert.Contains(t, out, "2 sent")
+	})
 	t.Run("workers hand over in order, and after a crash", func(t *testing.T) {
 		second := s.worker(t, options)
 		s.campaign(t, "before", 300)
@@ -72,6 +93,14 @@ func TestEachRoleOfDeployDoesItsWork(t *testing.T) {
 	for line := range strings.Lines(s.Servers[0].Stderr()) {
 		assert.NotContains(t, line, "Violation", "a program asked for what its role does not have")
 	}
+}
+
+// tallied says whether a worker has written that all results are summed up.
+func (s secured) tallied(t *testing.T) bool {
+	t.Helper()
+	m, err := s.connect(t, operator).Request("$JS.API.STREAM.MSG.GET.INVITE_CONTROL", []byte(`{"last_by_subj":"invites.control.through"}`), 5*time.Second)
+	require.NoError(t, err)
+	return !strings.Contains(string(m.Data), `"error"`)
 }
 
 // campaign publishes jobs of one recipient each, and one of many, and waits until all are sent.
