@@ -118,9 +118,10 @@ func decodeOrder(data []byte) (r orderRecord, err error) {
 	if err := json.Unmarshal(data, &r); err != nil {
 		return orderRecord{}, err
 	}
-	jobs := jobsFor(r.Recipients)
-	if r.ID == "" || checkName("id", r.ID) != nil || r.Recipients < 1 || r.Recipients > math.MaxInt-callSize || r.Stored < 0 || r.Sending < 0 || r.Sending > maxBatch ||
-		r.Stored > jobs-r.Sending {
+	isID := checkName("id", r.ID) == nil
+	isMany := r.Recipients >= 1 && r.Recipients <= math.MaxInt-callSize
+	isUpload := r.Stored >= 0 && r.Sending >= 0 && r.Sending <= maxBatch
+	if !isID || !isMany || !isUpload || r.Stored > jobsFor(r.Recipients)-r.Sending {
 		return orderRecord{}, errors.New("it contradicts itself")
 	}
 	return r, nil

@@ -32,7 +32,10 @@ type tallyRecord struct {
 	LastEndedAt  time.Time `json:"lastEndedAt,omitzero"`
 }
 
-func decodeTally(data []byte) (t tallyRecord, err error) { return t, json.Unmarshal(data, &t) }
+func decodeTally(data []byte) (t tallyRecord, err error) {
+	err = json.Unmarshal(data, &t)
+	return t, err
+}
 
 // throughRecord says that every campaign's tally has all results up to a sequence,
 // but for those that were removed before a worker came to add them.
@@ -41,7 +44,10 @@ type throughRecord struct {
 	GapUntil time.Time `json:"gapUntil,omitzero"` // when the last one that may have been missed was stored, at the latest
 }
 
-func decodeThrough(data []byte) (t throughRecord, err error) { return t, json.Unmarshal(data, &t) }
+func decodeThrough(data []byte) (t throughRecord, err error) {
+	err = json.Unmarshal(data, &t)
+	return t, err
+}
 
 // tally is a campaign's sum while results are added to it.
 type tally struct {
@@ -141,7 +147,8 @@ func sumUp(ctx context.Context, streams map[string]jetstream.Stream, a Address) 
 	s.begin(info)
 	through.Sequence = max(through.Sequence, s.Through)
 	s.gapUntil = through.gap(info)
-	return s, s.addResults(ctx, results)
+	err = s.addResults(ctx, results)
+	return s, err
 }
 
 func readThrough(ctx context.Context, control jetstream.Stream) (throughRecord, uint64, error) {

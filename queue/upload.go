@@ -75,7 +75,9 @@ func passing(err error) bool {
 	if api, ok := errors.AsType[*jetstream.APIError](err); ok {
 		return api.ErrorCode == codeBatchIncomplete || api.ErrorCode == codeBatchesTooMany || api.Code >= 500 && !errors.Is(err, ErrFull)
 	}
-	for _, lasting := range []error{ErrOtherRecipients, ErrOtherContent, ErrUploadInDoubt, ErrNoQueue, ErrTooLarge, errRecord, context.Canceled} {
+	for _, lasting := range []error{
+		ErrOtherRecipients, ErrOtherContent, ErrUploadInDoubt, ErrNoQueue, ErrTooLarge, errRecord, context.Canceled,
+	} {
 		if errors.Is(err, lasting) {
 			return false
 		}

@@ -48,8 +48,8 @@ func (t *tool) printPlan(o queue.CampaignOrder, l *list, quota string, windows [
 	if err := table.Flush(); err != nil {
 		return err
 	}
-	_, err := fmt.Fprint(t.out, "The time is for these calls alone. Players who wait, other campaigns of this sender and title, calls of the game itself,\n"+
-		"refusals and the time of each answer make it longer.\n")
+	_, err := fmt.Fprint(t.out, "The time is for these calls alone. Players who wait, other campaigns of this sender and title, "+
+		"calls of the game itself,\nrefusals and the time of each answer make it longer.\n")
 	if due := time.Until(o.ExpiresAt); err == nil && !o.ExpiresAt.IsZero() && due < least {
 		_, err = fmt.Fprintf(t.out, "It expires in %s: not all can be sent before.\n", due.Round(time.Second))
 	}

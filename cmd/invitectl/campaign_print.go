@@ -40,7 +40,8 @@ type campaignItem struct {
 func itemOfCampaign(s queue.CampaignStatus) campaignItem {
 	item := campaignItem{
 		Campaign: s.Address.Campaign, TitleID: s.Address.TitleID, Sender: s.Address.Sender, State: s.State,
-		Sent: s.Sent, Dead: s.DeadRecipients(), DeadByReason: s.Dead, Replayed: s.Replayed, Waiting: s.Waiting, Ended: s.Jobs, NoJobs: s.NoJobs,
+		Sent: s.Sent, Dead: s.DeadRecipients(), DeadByReason: s.Dead, Replayed: s.Replayed,
+		Waiting: s.Waiting, Ended: s.Jobs, NoJobs: s.NoJobs,
 		MaybeDuplicate: s.MaybeDuplicate, CreatedAt: s.CreatedAt, ExpiresAt: s.ExpiresAt,
 		FirstEndedAt: s.FirstEndedAt, LastEndedAt: s.LastEndedAt, Complete: s.Complete,
 	}
@@ -128,7 +129,8 @@ func (t *tool) printCampaign(s queue.CampaignStatus) error {
 	at("last ended", s.LastEndedAt)
 	err := table.Flush()
 	if !s.Complete {
-		_, noteErr := fmt.Fprintln(t.out, "The counts may be too low: no worker ran for so long that results were removed before they were summed up.")
+		_, noteErr := fmt.Fprintln(t.out, "The counts may be too low: no worker ran for so long that results were removed "+
+			"before they were summed up.")
 		err = errors.Join(err, noteErr)
 	}
 	return err

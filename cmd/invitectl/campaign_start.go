@@ -35,8 +35,8 @@ func newCampaignStartCommand(t *tool) *cobra.Command {
 	cmd := &cobra.Command{
 		Use:   "start NAME --title T --file F",
 		Short: "Invite all players of a file, 16 a call",
-		Long: `start reads XUIDs from text (one a line) or CSV (with a column xuid), gzipped or not, and checks every line before anything is
-published; repeats are left out. Then it uploads the calls. Interrupted at any moment, run it again with the same file: it uploads
+		Long: `start reads XUIDs from text (one a line) or CSV (with a column xuid), gzipped or not, and checks every line before anything
+is published; repeats are left out. Then it uploads the calls. Interrupted at any moment, run it again with the same file: it uploads
 what is missing, and nobody is invited twice. Other recipients under the same name are refused.`,
 		Example: `  invitectl campaign start spring-cup --title 1739947436 --sender cup --file players.csv --connection 'lobby=42'
   zcat players.gz | invitectl campaign start spring-cup --title 1739947436 --file - --dry-run
@@ -113,7 +113,8 @@ func (t *tool) startCampaign(ctx context.Context, o queue.CampaignOrder, windows
 	}
 	switch {
 	case list.bad > 0 && !f.skipBad:
-		return fmt.Errorf("%s: %s; nothing was published; mend them, or leave them out with --skip-bad", list.name, plural(list.bad, "bad line"))
+		return fmt.Errorf("%s: %s; nothing was published; mend them, or leave them out with --skip-bad",
+			list.name, plural(list.bad, "bad line"))
 	case list.recipients.Len() == 0:
 		return fmt.Errorf("%s: there is no recipient in it; nothing was published", list.name)
 	case f.dryRun:
@@ -138,7 +139,8 @@ func (t *tool) startCampaign(ctx context.Context, o queue.CampaignOrder, windows
 	if ctx.Err() != nil {
 		err = errors.New("stopped")
 	}
-	return fmt.Errorf("%w; %d of %d recipients are known to be stored; run the same again to go on", err, upload.Stored, list.recipients.Len())
+	return fmt.Errorf("%w; %d of %d recipients are known to be stored; run the same again to go on",
+		err, upload.Stored, list.recipients.Len())
 }
 
 // readFile reads the recipients; stdin, where the name is -, is read once, and
@@ -189,7 +191,8 @@ func (t *tool) printUpload(o queue.CampaignOrder, l *list, u queue.Upload) error
 		s.Stored, s.StoredBefore = u.Stored, u.Before
 		return t.printJSON(s)
 	}
-	text := fmt.Sprintf("%s: %s in %s stored", o.Address.Campaign, plural(u.Stored-u.Before, "recipient"), plural(callsFor(u.Stored-u.Before), "call"))
+	now := u.Stored - u.Before
+	text := fmt.Sprintf("%s: %s in %s stored", o.Address.Campaign, plural(now, "recipient"), plural(callsFor(now), "call"))
 	switch {
 	case u.Before == u.Recipients:
 		text = fmt.Sprintf("%s: all of its %s were stored before; nothing was done", o.Address.Campaign, plural(u.Recipients, "recipient"))

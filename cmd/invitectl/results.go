@@ -36,7 +36,8 @@ func newResultsCommand(t *tool) *cobra.Command {
 	flags.SortFlags = false
 	flags.StringVar(&title, "title", "", "of this title ID; 0: where no title could be read")
 	flags.StringVar(&campaign, "campaign", "", "of this campaign")
-	flags.BoolVar(&follow, "follow", false, "go on with those that end from now on, until Ctrl-C; what ends while the connection is lost is missing")
+	flags.BoolVar(&follow, "follow", false, "go on with those that end from now on, until Ctrl-C;"+
+		" what ends while the connection is lost is missing")
 	_ = cmd.RegisterFlagCompletionFunc("campaign", // it fails only for a flag that does not exist
 		func(cmd *cobra.Command, _ []string, start string) ([]string, cobra.ShellCompDirective) {
 			return t.completeCampaigns(cmd, nil, start)
