@@ -76,7 +76,7 @@ func passing(err error) bool {
 		return api.ErrorCode == codeBatchIncomplete || api.ErrorCode == codeBatchesTooMany || api.Code >= 500 && !errors.Is(err, ErrFull)
 	}
 	for _, lasting := range []error{
-		ErrOtherRecipients, ErrOtherContent, ErrUploadInDoubt, ErrNoQueue, ErrTooLarge, errRecord, context.Canceled,
+		ErrOtherRecipients, ErrOtherContent, ErrUploadInDoubt, ErrTooLarge, errRecord, context.Canceled,
 	} {
 		if errors.Is(err, lasting) {
 			return false

@@ -118,6 +118,32 @@ func TestAnUploadThatIsKilledAgainAndAgainStoresEachRecipientOnce(t *testing.T) 
 	t.Logf("killed %d times", kills)
 }
 
+func TestAnUploadGoesOnWhenANodeThatLeadsTheQueueIsKilled(t *testing.T) {
+	const players = 320_000
+	s := stageOn(t, programs.Cluster(t))
+	s.options.Replicas = 3
+	s.join().Stop()
+	upload := programs.Process(t, "upload", harness.Invitectl, nil, "campaign", "start", "cup", "--title", strconv.Itoa(title),
+		"--sender", "cup", "--file", playersFile(t, players), "--nats-url", s.options.NATS)
+	upload.Start()
+	harness.Until(t, patience, "jobs are stored", func() bool {
+		n := s.stored("INVITE_CAMPAIGNS")
+		return n > 0 && n < players
+	})
+	upload.Pause()
+	require.Less(t, s.stored("INVITE_CAMPAIGNS"), players/16, "it is in the middle")
+	leader, ok := s.nats.LeaderOf("INVITE_CAMPAIGNS", s.conn)
+	require.True(t, ok)
+	upload.Resume()
+	s.nats.Servers[leader].Kill()
+	upload.AwaitEnd()
+	assert.Contains(t, string(upload.Stdout()), "cup: 320000 recipients in 20000 calls stored\n", "it waited for the next leader, and went on")
+	harness.Until(t, patience, "all jobs are there", func() bool { return s.stored("INVITE_CAMPAIGNS") == players/16 })
+	now := s.standing("cup")
+	assert.Equal(t, "waiting", now.State)
+	assert.Equal(t, players, now.Left)
+}
+
 func TestACampaignsCountsAreTheLedgersWhileItsWorkersAreKilled(t *testing.T) {
 	const players = 16_000
 	refused := []queue.XUID{firstPlayer + 100, firstPlayer + 5000, firstPlayer + 15_999}
