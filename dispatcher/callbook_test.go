@@ -98,7 +98,7 @@ func (b *callBook) begin(c *madeCall) {
 		}
 		b.to[u] = append(b.to[u], c)
 	}
-	b.log.Debug("SIMULATION: call", "worker", c.line.name, "key", c.key, "to", c.users)
+	b.log.Debug("CALL", "worker", c.line.name, "key", c.key, "to", c.users)
 }
 
 // end is called as an answer reaches its worker, or as it gives up.
@@ -106,7 +106,7 @@ func (b *callBook) end(c *madeCall, status int, retryAfter string) {
 	b.mu.Lock()
 	defer b.mu.Unlock()
 	c.ended, c.status = time.Now(), status
-	b.log.Debug("SIMULATION: answer", "call", c, "retry_after", retryAfter)
+	b.log.Debug("ANSWER", "call", c, "retry_after", retryAfter)
 	if seconds, err := strconv.Atoi(retryAfter); err == nil {
 		b.blocks[c.key] = append(b.blocks[c.key], block{c, c.ended.Add(time.Duration(seconds) * time.Second)})
 	}
@@ -129,6 +129,11 @@ func (b *callBook) end(c *madeCall, status int, retryAfter string) {
 func (b *callBook) untold(player uint64) bool {
 	b.mu.Lock()
 	defer b.mu.Unlock()
+	return b.untoldNow(player)
+}
+
+// untoldNow is untold for who has the book locked.
+func (b *callBook) untoldNow(player uint64) bool {
 	return slices.ContainsFunc(b.to[player], func(c *madeCall) bool { return !c.told() })
 }
 

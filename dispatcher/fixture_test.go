@@ -9,6 +9,7 @@ import (
 	"os"
 	"path/filepath"
 	"sync"
+	"sync/atomic"
 	"testing"
 	"testing/synctest"
 	"time"
@@ -175,9 +176,11 @@ func (s *system) joinOver(provider nats.InProcessConnProvider, opts ...nats.Opti
 	var both sync.WaitGroup
 	both.Go(func() { consumed = q.Consume(ctx, d) })
 	both.Go(func() { ran = d.Run(ctx) })
-	var once sync.Once
+	var begun atomic.Bool
+	ended := make(chan struct{})
 	w.stop = func() error {
-		once.Do(func() {
+		if !begun.Swap(true) { // no sync.Once: who waits for one stops fake time
+			defer close(ended)
 			cancel()
 			both.Wait()
 			q.Close()
@@ -185,7 +188,9 @@ func (s *system) joinOver(provider nats.InProcessConnProvider, opts ...nats.Opti
 			if !w.conn.IsClosed() { // see crash
 				ran = errors.Join(ran, consumed)
 			}
-		})
+			return ran
+		}
+		<-ended
 		return ran
 	}
 	s.t.Cleanup(func() { _ = w.stop() })

@@ -62,7 +62,7 @@ func (l *loop) disown(partition int, lost bool, done chan struct{}) {
 		case lost:
 			h.lost, h.again = true, nil // its lease went with the partition
 		case h.again != nil:
-			h.delivery, h.again, h.lost = h.again, nil, false
+			l.takeBack(h)
 		}
 		if h.job != nil && !h.ending && l.plan.Drop(now, h.job) {
 			l.letGo(h)
@@ -76,6 +76,15 @@ func (l *loop) disown(partition int, lost bool, done chan struct{}) {
 	}
 	l.leaving[partition] = &leaving{done: done, waiting: l.heldOf(partition)}
 	l.left(now)
+}
+
+// takeBack makes a job that was lost, and has come back while it is in a call, this worker's again.
+func (l *loop) takeBack(h *held) {
+	h.others = h.again.Progress
+	h.delivery, h.again, h.lost = h.again, nil, false
+	if h.job != nil {
+		h.job.MaybeDuplicate = true
+	}
 }
 
 // inOrder are the jobs held, the oldest first: as they are given back they come again.
@@ -101,11 +110,10 @@ func (l *loop) letGo(h *held) {
 	switch {
 	case h.lost:
 		l.drop(h)
-		if h.again == nil && (h.job.MaybeDuplicate || len(h.job.Ended) > 0) {
+		if h.job.MaybeDuplicate || len(h.job.Ended) > 0 {
 			l.keep(messageOf(h.delivery), progressOf(h))
 		}
 		if h.again != nil { // the partition has come back meanwhile
-			learn(h.again, progressOf(h))
 			l.deliver(h.again)
 		}
 	case h.job.MaybeDuplicate || len(h.job.Ended) > 0:
@@ -128,21 +136,17 @@ func (l *loop) keep(m message, p queue.Progress) {
 	l.known[m] = p
 }
 
-// recall adds what was kept to a job that has come back.
-func (l *loop) recall(m message, x *queue.Delivery) {
+// recall adds what was kept to a job that has come back. It reports whether
+// there is something that only this worker knows.
+func (l *loop) recall(m message, x *queue.Delivery) bool {
 	if l.doubtful.has(m) {
 		x.MaybeSent = true
 	}
 	p, ok := l.known[m]
 	if !ok {
-		return
+		return false
 	}
 	delete(l.known, m)
-	learn(x, p)
-}
-
-// learn adds what this worker knows of a job to what others stored of it meanwhile.
-func learn(x *queue.Delivery, p queue.Progress) {
 	if x.Progress != nil {
 		if endedOfAll(*x.Progress) >= endedOfAll(p) { // others went on with it
 			x.MaybeSent = true
@@ -150,6 +154,7 @@ func learn(x *queue.Delivery, p queue.Progress) {
 		p = merged(x.Job.InvitedUsers, p, *x.Progress)
 	}
 	x.Progress = &p
+	return true
 }
 
 // merged is what two owners know of one job, in a progress of its own. Who was

@@ -122,6 +122,45 @@ func TestWhatAStopCouldNotStoreIsNotSentAgain(t *testing.T) {
 	})
 }
 
+func TestAnEndingWithoutALeaseSaysThatItMayBeOneOfTwo(t *testing.T) {
+	inFakeTime(t, xblsim.Options{Latency: 2 * time.Second}, func(t *testing.T, s *system) {
+		tenure := &cutTenure{}
+		s.tenure = func(inner dispatcher.Tenure) dispatcher.Tenure {
+			tenure.Tenure = inner
+			return tenure
+		}
+		s.work()
+		pass(time.Second)
+		s.publish(to("ada"), 3)
+		pass(time.Second)
+		tenure.cut.Store(true)
+		pass(5 * time.Second)
+		require.Len(t, s.ended(), 1)
+		assert.True(t, s.ended()[0].MaybeDuplicate, "another worker may have the job by now")
+	})
+}
+
+func TestWhatAWorkerLearntWithoutALeaseIsHandedOver(t *testing.T) {
+	inFakeTime(t, xblsim.Options{Latency: 3500 * time.Millisecond}, func(t *testing.T, s *system) {
+		s.cfg.Plan.Limits.Windows = []plan.Window{{Max: 1, Per: time.Minute}}
+		wire := &embeddedtest.Wire{Server: s.server}
+		first := s.joinOver(wire)
+		pass(time.Second)
+		s.publish(campaign("cup", "finals"), 32)
+		pass(time.Second)
+		wire.Cut()
+		pass(5 * time.Second) // half of it is sent, and that can't be stored
+		wire.Mend()
+		pass(5 * time.Second) // the job comes back, and waits for the quota
+		require.NoError(t, first.stop())
+		s.work()
+		pass(3 * time.Minute)
+		assert.Equal(t, 32, s.sim.Ledger().Unique)
+		assert.Zero(t, s.sim.Ledger().Duplicates)
+		s.requireQueuesEmpty()
+	})
+}
+
 func TestAJobThatWasLostTwiceIsTheNextOwners(t *testing.T) {
 	inFakeTime(t, xblsim.Options{}, func(t *testing.T, s *system) {
 		wire := &embeddedtest.Wire{Server: s.server}
@@ -148,6 +187,37 @@ func TestAJobThatWasLostTwiceIsTheNextOwners(t *testing.T) {
 		require.Len(t, s.ended(), 1)
 		assert.Equal(t, 1, s.ended()[0].Sent)
 		s.requireQueuesEmpty()
+	})
+}
+
+// A call of its first owner is still under way when the job has come back from the second, which sent more of it; and then the
+// first one stops.
+func TestWhatAnotherOwnerSentIsNotForgottenWithTheAnswerToAnOldCall(t *testing.T) {
+	inFakeTime(t, xblsim.Options{}, func(t *testing.T, s *system) {
+		s.cfg.Plan.Limits.MaxInFlight = 1
+		s.cfg.Plan.Limits.Windows = []plan.Window{{Max: 4, Per: time.Minute}} // what was in hand counts as a call more
+		wire := &embeddedtest.Wire{Server: s.server}
+		first := s.joinOver(wire)
+		pass(time.Second)
+		s.sim.SetFaults(xblsim.Faults{Slow: 1, SlowBy: 9900 * time.Millisecond})
+		s.publish(to("ada"), 64)
+		pass(100 * time.Millisecond)
+		s.sim.SetFaults(xblsim.Faults{})
+		wire.Cut()
+		second := s.join()
+		pass(5 * time.Second)
+		require.Equal(t, 3, s.sim.Ledger().Calls, "it sends two calls, and its quota is used")
+		wire.Mend()
+		pass(2 * time.Second)
+		require.NoError(t, second.stop())
+		pass(1500 * time.Millisecond) // the job is back, and the first call still under way
+		require.NoError(t, first.stop())
+		s.join()
+		pass(3 * time.Minute)
+		require.Len(t, s.ended(), 1)
+		assert.Equal(t, 64, s.ended()[0].Sent)
+		assert.True(t, s.ended()[0].MaybeDuplicate)
+		assert.Equal(t, 16, s.sim.Ledger().Duplicates, "only those of the call whose outcome the second owner did not know")
 	})
 }
 

@@ -37,6 +37,7 @@ type loop struct {
 type held struct {
 	delivery *queue.Delivery
 	again    *queue.Delivery // that came while the job of a lost partition was in a call; nil: none
+	others   *queue.Progress // what others stored of it meanwhile; nil: nothing
 	job      *plan.Job
 	ending   bool // its ending is being stored
 	end      queue.Ending
@@ -144,9 +145,9 @@ func (l *loop) step() time.Time {
 	}
 	for _, j := range step.Ended {
 		h := j.Ref.(*held)
-		if (h.lost || !now.Before(lease)) && len(j.Dead) > 0 {
-			h.lost = true // without a lease its partition is as good as lost, though nobody has said so yet
-			l.letGo(h)    // its next owner decides who is dead; two of us might write two letters
+		h.lost = h.lost || !now.Before(lease) // then its partition is as good as lost, though nobody has said so yet
+		if h.lost && len(j.Dead) > 0 {
+			l.letGo(h) // its next owner decides who is dead; two of us might write two letters
 			continue
 		}
 		l.settle(h, queue.Ending{
@@ -183,7 +184,7 @@ func (l *loop) deliver(x *queue.Delivery) {
 		}
 		return
 	}
-	l.recall(m, x)
+	recalled := l.recall(m, x)
 	h := &held{delivery: x}
 	l.held[m] = h
 	if err := l.invalid(x); err != nil {
@@ -193,6 +194,9 @@ func (l *loop) deliver(x *queue.Delivery) {
 	}
 	h.job = l.jobOf(x, h)
 	l.plan.Add(now, h.job)
+	if recalled {
+		l.saveProgress(h) // the next owner is to know, too
+	}
 }
 
 var errSenderIsNoXUID = errors.New(

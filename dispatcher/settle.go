@@ -41,7 +41,11 @@ func (l *loop) saveProgress(h *held) {
 
 func progressOf(h *held) queue.Progress {
 	j := h.job
-	return queue.Progress{Ended: j.Ended, Sent: j.Sent, Dead: j.Dead, Attempts: j.Attempts, MaybeDuplicate: j.MaybeDuplicate}
+	p := queue.Progress{Ended: j.Ended, Sent: j.Sent, Dead: j.Dead, Attempts: j.Attempts, MaybeDuplicate: j.MaybeDuplicate}
+	if h.others != nil {
+		p = merged(h.delivery.Job.InvitedUsers, p, *h.others)
+	}
+	return p
 }
 
 // noted takes note of what is stored now. The store retries by itself until
@@ -57,7 +61,7 @@ func (l *loop) noted(s stored) {
 	if s.ending && h.end.Attempts == 0 {
 		l.uncalled--
 	}
-	if s.err != nil {
+	if s.err != nil && !errors.Is(s.err, queue.ErrLost) {
 		l.log.Warn("not stored; the job will be delivered again", "job", h.delivery.ID(),
 			"title", h.delivery.Address.TitleID, "ending", s.ending, "error", s.err)
 	}

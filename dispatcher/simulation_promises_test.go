@@ -2,11 +2,11 @@ package dispatcher_test
 
 import (
 	"encoding/json"
-	"errors"
 	"fmt"
+	"slices"
 	"time"
 
-	"github.com/nats-io/nats.go/jetstream"
+	"github.com/nats-io/nats.go"
 	"github.com/stretchr/testify/require"
 
 	"github.com/invitedhq/invited/queue"
@@ -44,19 +44,15 @@ type noJob struct {
 
 // cursor is a place in a stream.
 type cursor struct {
-	stream jetstream.Stream
+	stream string
 	next   uint64
 }
 
 func newPromises(s *simulation) promises {
 	p := promises{
+		resultsAt: cursor{queue.ResultsStream, 1}, lettersAt: cursor{queue.DeadStream, 1},
 		book: newCallBook(), jobs: make(map[string]*simJob), of: make(map[uint64]*simJob), noJobs: make(map[string]*noJob),
 		refused: make(map[queue.XUID]bool),
-	}
-	for name, c := range map[string]*cursor{queue.ResultsStream: &p.resultsAt, queue.DeadStream: &p.lettersAt} {
-		stream, err := s.js.Stream(s.t.Context(), name)
-		require.NoError(s.t, err)
-		*c = cursor{stream, 1}
 	}
 	p.book.may, p.book.log = s.mayCall, s.cfg.Logger
 	p.book.once = s.cfg.Plan.DeadLetterAmbiguous
@@ -104,6 +100,18 @@ func (s *simulation) late(j *simJob) bool {
 	return false
 }
 
+// lateForNobody says whether the job's result came late, and whoever had begun
+// the job anew may have died before it could say that it had: then nobody knows.
+func (s *simulation) lateForNobody(j *simJob) bool {
+	s.book.mu.Lock()
+	defer s.book.mu.Unlock()
+	return s.late(j) && slices.ContainsFunc(j.InvitedUsers, func(x queue.XUID) bool {
+		return slices.ContainsFunc(s.book.to[uint64(x)], func(c *madeCall) bool {
+			return c.line.troubled(j.ended.Add(-time.Second), j.ended.Add(10*time.Second))
+		})
+	})
+}
+
 // mayCall says what speaks against a call. The book is locked.
 func (s *simulation) mayCall(c *madeCall) error {
 	for _, u := range c.users {
@@ -112,11 +120,25 @@ func (s *simulation) mayCall(c *madeCall) error {
 		case j == nil: // being published right now
 		case !j.expires.IsZero() && !c.began.Before(j.expires):
 			return fmt.Errorf("job %s has expired", j.ID)
-		case j.result != nil && !s.late(j):
+		case j.result != nil && !s.late(j) && !s.outcomeUnknown(j):
 			return fmt.Errorf("job %s has a result", j.ID)
 		}
 	}
 	return nil
+}
+
+// outcomeUnknown says whether the outcome of any call of the job was unknown: it
+// may have become known, and be its result, when another worker had begun the
+// job anew. The book is locked.
+func (s *simulation) outcomeUnknown(j *simJob) bool {
+	return slices.ContainsFunc(j.InvitedUsers, func(x queue.XUID) bool { return s.book.untoldNow(uint64(x)) })
+}
+
+// interrupted is outcomeUnknown for who does not have the book locked.
+func (s *simulation) interrupted(j *simJob) bool {
+	s.book.mu.Lock()
+	defer s.book.mu.Unlock()
+	return s.outcomeUnknown(j)
 }
 
 // requirePromises checks what can be checked while work goes on. Results are
@@ -139,21 +161,49 @@ func (s *simulation) requirePromises() {
 	require.Empty(t, s.book.flagrant(), "a promise is broken")
 }
 
+// ask asks NATS, and reads the answer's JSON.
+func (s *simulation) ask(subject string, question []byte, answer any) {
+	s.t.Helper()
+	m, err := s.conn.Request(subject, question, time.Minute)
+	require.NoError(s.t, err)
+	require.NoError(s.t, json.Unmarshal(m.Data, answer))
+}
+
+// stored is how many messages a stream has, asked of the server itself.
+func (s *simulation) stored(stream string) int {
+	s.t.Helper()
+	var info struct {
+		State struct {
+			Messages int `json:"messages"`
+		} `json:"state"`
+	}
+	s.ask("$JS.API.STREAM.INFO."+stream, nil, &info)
+	return info.State.Messages
+}
+
 // read returns what is new.
-func (s *simulation) read(c *cursor) (fresh []*jetstream.RawStreamMsg) {
+func (s *simulation) read(c *cursor) (fresh []*nats.Msg) {
 	s.t.Helper()
 	for {
-		m, err := c.stream.GetMsg(s.t.Context(), c.next)
-		if errors.Is(err, jetstream.ErrMsgNotFound) {
+		var found struct {
+			Message *struct {
+				Sequence uint64 `json:"seq"`
+				Header   []byte `json:"hdrs"`
+				Data     []byte `json:"data"`
+			} `json:"message"`
+		}
+		s.ask("$JS.API.STREAM.MSG.GET."+c.stream, fmt.Appendf(nil, `{"seq":%d,"next_by_subj":">"}`, c.next), &found)
+		if found.Message == nil {
 			return fresh
 		}
+		header, err := nats.DecodeHeadersMsg(found.Message.Header)
 		require.NoError(s.t, err)
-		c.next++
-		fresh = append(fresh, m)
+		c.next = found.Message.Sequence + 1
+		fresh = append(fresh, &nats.Msg{Header: header, Data: found.Message.Data})
 	}
 }
 
-func (s *simulation) requireLetter(m *jetstream.RawStreamMsg) {
+func (s *simulation) requireLetter(m *nats.Msg) {
 	t := s.t
 	t.Helper()
 	id, reason := m.Header.Get("Invite-Job-Id"), queue.Reason(m.Header.Get("Invite-Reason"))
@@ -169,8 +219,9 @@ func (s *simulation) requireLetter(m *jetstream.RawStreamMsg) {
 	require.NoError(t, err)
 	for _, x := range dead.InvitedUsers {
 		require.Samef(t, j, s.of[uint64(x)], "recipient %d is none of job %s", x, id)
-		// A letter that was on its way when its worker was cut off can't be called back.
-		require.Truef(t, j.dead[x] == "" || s.late(j), "recipient %d of job %s died of %s and of %s", x, id, j.dead[x], reason)
+		// A letter that was on its way when its worker was cut off can't be called
+		// back, nor one that was stored when its worker died before the result was.
+		require.Truef(t, j.dead[x] == "" || s.late(j) || j.result == nil && s.interrupted(j), "recipient %d of job %s died of %s and of %s", x, id, j.dead[x], reason)
 		j.dead[x] = reason
 		switch reason {
 		case queue.Rejected:
@@ -186,7 +237,7 @@ func (s *simulation) requireLetter(m *jetstream.RawStreamMsg) {
 	}
 }
 
-func (s *simulation) requireResult(m *jetstream.RawStreamMsg, sent map[uint64]int) {
+func (s *simulation) requireResult(m *nats.Msg, sent map[uint64]int) {
 	t := s.t
 	t.Helper()
 	var r queue.Result
@@ -199,16 +250,18 @@ func (s *simulation) requireResult(m *jetstream.RawStreamMsg, sent map[uint64]in
 	}
 	j := s.jobs[r.ID]
 	require.NotNilf(t, j, "a result of a job that nobody published: %s", r.ID)
-	require.Nilf(t, j.result, "job %s has two results", r.ID)
+	// One that came too late, and does not say so, is replaced.
+	require.Truef(t, j.result == nil || r.MaybeDuplicate && !j.result.MaybeDuplicate && s.late(j), "job %s has two results", r.ID)
 	s.book.mu.Lock()
 	j.result, j.ended = &r, time.Now()
 	s.book.mu.Unlock()
 	require.Equalf(t, len(j.InvitedUsers), r.Sent+r.Dead, "job %s: its result must add up", r.ID)
-	s.requireAllEnded(j, sent)
+	s.requireAllEnded(j, sent, s.late(j))
 }
 
-// requireAllEnded compares a result with what the service recorded.
-func (s *simulation) requireAllEnded(j *simJob, sent map[uint64]int) {
+// requireAllEnded compares a result with what the service recorded. It may be
+// about to be replaced.
+func (s *simulation) requireAllEnded(j *simJob, sent map[uint64]int, replaced bool) {
 	t, r := s.t, j.result
 	t.Helper()
 	exact, sentNow := true, 0
@@ -222,8 +275,7 @@ func (s *simulation) requireAllEnded(j *simJob, sent map[uint64]int) {
 		require.Truef(t, times > 0 || reason != "", "recipient %d of job %s was lost", x, r.ID)
 		require.Truef(t, times == 0 || reason == "" || untold || s.late(j), "recipient %d of job %s was sent and died of %s", x, r.ID, reason)
 		require.Truef(t, times <= 1 || untold, "recipient %d of job %s was sent %d times", x, r.ID, times)
-		// Nor can a result be called back, which then is the one that is kept.
-		require.Truef(t, times <= 1 || r.MaybeDuplicate || s.late(j),
+		require.Truef(t, times <= 1 || r.MaybeDuplicate || replaced,
 			"recipient %d of job %s was sent %d times, and its result does not say so", x, r.ID, times)
 	}
 	require.Truef(t, !exact || sentNow == r.Sent, "job %s: %d sent, its result says %d", r.ID, sentNow, r.Sent)
@@ -251,7 +303,7 @@ func (s *simulation) requireEverythingEnded() {
 	s.pass(2 * time.Second)
 	sent := s.sim.Sent(title)
 	for _, j := range s.jobs {
-		s.requireAllEnded(j, sent)
+		s.requireAllEnded(j, sent, s.lateForNobody(j))
 	}
 	for id, x := range s.noJobs {
 		require.Equalf(t, 1, x.letters, "what is no job has one dead letter: %s", id)
@@ -269,11 +321,4 @@ func (s *simulation) requireEverythingEnded() {
 		pass(11 * time.Minute) // what a worker that was cut off stored too late is swept
 	}
 	require.Zero(t, s.stored(queue.ProgressStream), "no record of progress is left")
-}
-
-// stored is how many messages a stream has.
-func (s *simulation) stored(stream string) int {
-	x, err := s.js.Stream(s.t.Context(), stream)
-	require.NoError(s.t, err)
-	return int(x.CachedInfo().State.Msgs)
 }

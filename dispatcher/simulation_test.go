@@ -9,11 +9,9 @@ import (
 	"slices"
 	"sync"
 	"testing"
-	"testing/synctest"
 	"time"
 
 	"github.com/nats-io/nats.go"
-	"github.com/nats-io/nats.go/jetstream"
 	"github.com/stretchr/testify/require"
 
 	"github.com/invitedhq/invited/queue"
@@ -29,6 +27,9 @@ import (
 // together with workers; the service fails in every way it knows; tokens are
 // refused, or missing, for a while. Several of these at once. What must hold is
 // in simulation_promises_test.go, and is looked at in every simulated second.
+//
+// go test tries 300 seeds, in a minute or two; 20 under the race detector, which
+// makes each several times slower. The long form is a choice of range:
 //
 //	go test ./dispatcher -run TestAnyScheduleKeepsThePromises -seeds 10000 -timeout 0
 //	go test ./dispatcher -run TestAnyScheduleKeepsThePromises -from 5001 -seeds 5000 -timeout 0 # the second half of it
@@ -51,12 +52,26 @@ var (
 )
 
 // failedOnce are seeds that have failed, each with what it found.
-var failedOnce = []uint64{}
+var failedOnce = []uint64{
+	13,    // a late ending deleted the progress that the next owner needed
+	8,     // what was learnt without a lease was not handed over
+	51,    // a job lost twice was begun anew with the answer of a call from before
+	136,   // a save after the lease replaced the calls that the next owner had recorded
+	409,   // a stop after the lease said it had handed over in order
+	5140,  // an ending without a lease did not say maybeDuplicate
+	25098, // a lease that ended in the middle of a handover left it in order
+	5010,  // a call that could not be stored was forgotten with its partition
+}
 
 func TestAnyScheduleKeepsThePromises(t *testing.T) {
-	all := slices.Clone(failedOnce)
+	var all []uint64
+	if *fromSeed == 1 {
+		all = slices.Clone(failedOnce)
+	}
 	for i := range *seeds {
-		all = append(all, *fromSeed+uint64(i))
+		if seed := *fromSeed + uint64(i); !slices.Contains(all, seed) {
+			all = append(all, seed)
+		}
 	}
 	if *oneSeed != 0 {
 		all = []uint64{*oneSeed}
@@ -80,7 +95,6 @@ type simulation struct {
 	missing map[string]bool // tokens, by sender
 	ending  sync.WaitGroup  // of workers
 	wire    *embeddedtest.Wire
-	js      jetstream.JetStream
 
 	up       bool                    // the server is there, and the producer connected
 	down     bool                    // the server is not there, or not heard any more
@@ -110,7 +124,7 @@ func simulate(t *testing.T, seed uint64) {
 		Seed: seed, Latency: time.Duration(1+r.IntN(300)) * time.Millisecond,
 		Quota: []xblsim.Window{{Max: 3 + r.IntN(8), Per: scale}, {Max: 20 + r.IntN(40), Per: 6 * scale}},
 	}
-	inFakeTimeWith(t, o, queue.Options{Partitions: 1 + r.IntN(5)}, func(t *testing.T, sys *system) {
+	inFakeTimeWith(t, o, queue.Options{Partitions: 1 + r.IntN(5)}, func(_ *testing.T, sys *system) {
 		s := newSimulation(sys, r, o)
 		s.join()
 		for range 15 + r.IntN(35) {
@@ -163,8 +177,6 @@ func newSimulation(sys *system, r *rand.Rand, o xblsim.Options) *simulation {
 	s.conn = embeddedtest.Connect(t, s.server, nats.InProcessServer(s.wire), nats.ReconnectWait(50*time.Millisecond))
 	var err error
 	s.publisher, err = queue.NewPublisher(s.conn)
-	require.NoError(t, err)
-	s.js, err = jetstream.New(s.conn)
 	require.NoError(t, err)
 	s.promises = newPromises(s)
 	s.say("it begins", "quota", fmt.Sprint(o.Quota), "latency", o.Latency, "limits", fmt.Sprintf("%+v", s.cfg.Plan.Limits))
@@ -230,7 +242,9 @@ func (s *simulation) upTo(d time.Duration) time.Duration {
 	return time.Duration(s.rand.Int64N(int64(d)))
 }
 
-func (s *simulation) say(what string, args ...any) { s.cfg.Logger.Info("SIMULATION: "+what, args...) }
+func (s *simulation) say(what string, args ...any) {
+	s.cfg.Logger.Info("SIMULATION", append([]any{"says", what}, args...)...)
+}
 
 // look is what happens in every simulated second.
 func (s *simulation) look() {
@@ -271,176 +285,6 @@ func (s *simulation) take() *simWorker {
 	w := s.workers[i]
 	s.workers = slices.Delete(s.workers, i, i+1)
 	return w
-}
-
-// leave stops a worker in order, beside whatever else happens.
-func (s *simulation) leave(w *simWorker) {
-	s.say("a worker stops", "worker", w.name)
-	s.leaving = append(s.leaving, w)
-	s.ending.Go(func() {
-		err := w.stop()
-		if err != nil && !w.everTroubled() {
-			s.book.note("worker %s did not stop in order: %v", w.name, err)
-		}
-		w.conn.Close()
-	})
-}
-
-// crash ends a worker like kill -9, a moment after it heard NATS last.
-func (s *simulation) crash(w *simWorker) {
-	s.say("a worker hears its last", "worker", w.name)
-	w.inTrouble()
-	w.wire.Deafen()
-	s.after(s.upTo(300*time.Millisecond), func() {
-		s.die(w)
-	})
-}
-
-func (s *simulation) die(w *simWorker) {
-	s.say("a worker crashes", "worker", w.name)
-	w.kill()
-	w.wire.Break()
-	w.conn.Close()
-	s.ending.Go(func() { _ = w.stop() })
-}
-
-func (s *simulation) crashOne() {
-	if len(s.workers) > 0 {
-		s.crash(s.take())
-	}
-}
-
-// cutOff cuts a worker off from NATS for a while. What was said arrives later.
-func (s *simulation) cutOff() {
-	if len(s.workers) == 0 {
-		return
-	}
-	w := s.workers[s.rand.IntN(len(s.workers))]
-	s.say("a worker is cut off", "worker", w.name)
-	s.holdBack(w, w.wire.Mend)
-	w.wire.Cut()
-}
-
-// stopForAWhile is SIGSTOP and SIGCONT.
-func (s *simulation) stopForAWhile() {
-	if len(s.workers) == 0 {
-		return
-	}
-	w := s.workers[s.rand.IntN(len(s.workers))]
-	s.say("a worker is frozen", "worker", w.name)
-	s.holdBack(w, func() { w.wire.Mend(); w.letGo() })
-	w.wire.Cut()
-	w.hold()
-}
-
-// holdBack is trouble that ends by itself, and lets what was written arrive late.
-func (s *simulation) holdBack(w *simWorker, undo func()) {
-	t, over := w.inTrouble(), s.heldBack()
-	s.after(s.upTo(8*time.Second), func() {
-		s.say("and is not any more", "worker", w.name)
-		undo()
-		w.over(t)
-		over()
-	})
-}
-
-// crashServer ends the server like kill -9, a moment after anybody heard it
-// last, sometimes together with workers, and brings it back.
-func (s *simulation) crashServer() {
-	if !s.up {
-		return
-	}
-	s.say("the server is heard no more")
-	s.up, s.down = false, true
-	s.wire.Deafen()
-	s.leaving = slices.DeleteFunc(s.leaving, func(w *simWorker) bool { return w.conn.IsClosed() })
-	for _, w := range append(slices.Clone(s.workers), s.leaving...) {
-		s.outage[w] = w.inTrouble()
-		w.wire.Deafen()
-	}
-	s.after(s.upTo(300*time.Millisecond), func() {
-		s.say("the server crashes")
-		for len(s.workers) > 0 && s.rand.IntN(4) == 0 {
-			w := s.take()
-			delete(s.outage, w) // its trouble does not end
-			s.die(w)
-		}
-		synctest.Wait()
-		s.server.Crash(func() {
-			s.wire.Break()
-			for w := range s.outage {
-				w.wire.Break()
-			}
-		})
-		s.after(s.upTo(8*time.Second), func() {
-			s.server.Restart()
-			s.down = false
-			s.say("the server is back")
-		})
-	})
-}
-
-// fail has the service fail in some way, until it is told otherwise.
-func (s *simulation) fail() {
-	f := xblsim.Faults{SlowBy: s.upTo(15 * time.Second), RetryAfter: s.upTo(10 * time.Second)}
-	rate := s.rand.Float64() / 2
-	switch s.rand.IntN(8) {
-	case 0:
-		f.Error500 = rate
-	case 1:
-		f.Error503 = rate
-	case 2:
-		f.Error503RetryAfter = rate
-	case 3:
-		f.ResetBefore = rate
-	case 4:
-		f.ResetAfter = rate
-	case 5:
-		f.Slow = rate
-	case 6:
-		f.Outage = true
-	}
-	f.RefusedXUIDs, f.ExpiredTokens = s.faults.RefusedXUIDs, s.faults.ExpiredTokens
-	s.setFaults(f)
-}
-
-func (s *simulation) setFaults(f xblsim.Faults) {
-	s.faults = f
-	s.sim.SetFaults(f)
-	f.RefusedXUIDs = nil
-	s.say("faults", "are", fmt.Sprintf("%+v", f))
-}
-
-// refuseToken has a sender's token refused for a while.
-func (s *simulation) refuseToken() {
-	token := tokenOf(s.anySender())
-	if slices.Contains(s.faults.ExpiredTokens, token) {
-		return
-	}
-	f := s.faults
-	f.ExpiredTokens = append(slices.Clone(f.ExpiredTokens), token)
-	s.setFaults(f)
-	s.after(s.upTo(20*time.Second), func() {
-		f := s.faults
-		f.ExpiredTokens = slices.DeleteFunc(slices.Clone(f.ExpiredTokens), func(t string) bool { return t == token })
-		s.setFaults(f)
-	})
-}
-
-// loseToken has a sender without a token for a while.
-func (s *simulation) loseToken() {
-	sender := s.anySender()
-	if s.missing[sender] {
-		return
-	}
-	s.say("a token is lost", "sender", sender)
-	s.missing[sender] = true
-	s.setToken(sender, "")
-	s.after(s.upTo(20*time.Second), func() {
-		s.say("a token is found", "sender", sender)
-		s.missing[sender] = false
-		s.setToken(sender, tokenOf(sender))
-	})
 }
 
 var senders = []string{"ada", "bob", "cup"}
@@ -513,8 +357,11 @@ func (s *simulation) arriveNoJob() {
 	if s.rand.IntN(10) == 0 {
 		subject = "invites.jobs.no-title.ada"
 	}
-	ack, err := s.js.Publish(s.t.Context(), subject, []byte(body))
-	require.NoError(s.t, err)
+	var ack struct {
+		Stream   string `json:"stream"`
+		Sequence uint64 `json:"seq"`
+	}
+	s.ask(subject, []byte(body), &ack)
 	s.acceptedNoJob(fmt.Sprint(ack.Stream, ":", ack.Sequence), []byte(body))
 }
 
@@ -536,6 +383,10 @@ func (s *simulation) heal() {
 		require.Lessf(s.t, time.Since(began), time.Hour, "%d jobs are left without any trouble", s.left())
 	}
 	s.ending.Wait()
+	// An acknowledgement that was lost is made again when the job has come again.
+	for began := time.Now(); s.stored(queue.JobsStream)+s.stored(queue.CampaignsStream) > 0; s.pass(time.Second) {
+		require.Less(s.t, time.Since(began), 2*s.cfg.AckWait+time.Minute, "every job must be acknowledged")
+	}
 }
 
 // tail keeps the end of what is written.

@@ -38,8 +38,6 @@ const (
 // tryClaim makes a partition this worker's, unless its owner is alive and has
 // not released it.
 func (m *members) tryClaim(ctx context.Context, partition int) (c claim, ok bool, err error) {
-	ctx, cancel := context.WithTimeout(ctx, tryTimeout)
-	defer cancel()
 	record, revision, err := m.owner(ctx, partition)
 	if err != nil {
 		return c, false, err
@@ -52,6 +50,9 @@ func (m *members) tryClaim(ctx context.Context, partition int) (c claim, ok bool
 		c.from = released
 	case record.Worker == m.me:
 		c.from = mine
+		if before := m.inherited[partition]; before == unknown || before == abandoned {
+			c.from = before // the answer to that claim was lost, or its lease ran out too soon
+		}
 	default:
 		gone, err := m.isGone(ctx, record.Worker)
 		if err != nil || !gone {
@@ -59,16 +60,17 @@ func (m *members) tryClaim(ctx context.Context, partition int) (c claim, ok bool
 		}
 		c.from = abandoned
 	}
-	if time.Now().After(m.lease()) {
+	if over(m.lease(), time.Now()) {
 		return c, false, errNoLease
 	}
+	m.inherited[partition] = c.from
 	if c.revision, err = m.writeOwner(ctx, partition, c.revision, ownerRecord{Worker: m.me}); err != nil {
 		return c, false, err
 	}
 	m.claimed(partition, c.revision)
-	stored, err := m.stream.GetMsg(ctx, c.revision)
+	stored, err := m.at(ctx, c.revision)
 	if err != nil {
-		return c, false, err // the next try finds it mine
+		return c, false, err // the next try finds it its own, and how it came to it in inherited
 	}
 	c.at, c.seen = stored.Time, time.Now()
 	return c, true, nil
@@ -76,7 +78,7 @@ func (m *members) tryClaim(ctx context.Context, partition int) (c claim, ok bool
 
 // owner reads whose a partition is; revision 0: nobody ever wrote that down.
 func (m *members) owner(ctx context.Context, partition int) (r ownerRecord, revision uint64, err error) {
-	last, err := m.stream.GetLastMsgForSubject(ctx, ownerSubject(partition))
+	last, err := m.last(ctx, ownerSubject(partition))
 	if errors.Is(err, jetstream.ErrMsgNotFound) {
 		return r, 0, nil
 	}
@@ -85,7 +87,8 @@ func (m *members) owner(ctx context.Context, partition int) (r ownerRecord, revi
 	}
 	r, ok := readOwner(last.Data)
 	if !ok {
-		m.q.trouble.warn(m.q.log, "the record of who owns a partition can't be read; whoever should own it claims it anew", "partition", partition)
+		m.q.trouble.warn(m.q.log, "the record of who owns a partition can't be read; whoever should own it claims it anew",
+			"partition", partition)
 	}
 	return r, last.Sequence, nil
 }
@@ -120,6 +123,8 @@ func (m *members) isGone(ctx context.Context, id string) (bool, error) {
 }
 
 func (m *members) writeOwner(ctx context.Context, partition int, over uint64, r ownerRecord) (uint64, error) {
+	ctx, cancel := context.WithTimeout(ctx, tryTimeout)
+	defer cancel()
 	r.Over = over
 	data, err := json.Marshal(r)
 	if err != nil {

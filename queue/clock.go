@@ -41,9 +41,11 @@ func (c *serverClock) look(log *slog.Logger, sent, acknowledged, stored time.Tim
 	}
 }
 
-// offset is the least that the server's clock can be ahead of this worker's; below 0: behind.
+// offset is the least that the server's clock can be ahead of this worker's; below 0: behind. How long it took is by the
+// monotonic clock: this worker's may have been set meanwhile.
 func offset(sent, acknowledged, stored time.Time) time.Duration {
-	least, most := stored.Sub(acknowledged.Round(0)), stored.Sub(sent.Round(0))
+	least := stored.Sub(acknowledged.Round(0))
+	most := least + acknowledged.Sub(sent)
 	switch {
 	case least > 0:
 		return least
@@ -74,12 +76,19 @@ func (c *serverClock) toServer(here time.Time) time.Time {
 	return c.server.Add(here.Sub(c.here))
 }
 
-// lookAtClock compares the clocks by a renewal of this worker's that was stored.
-func (m *members) lookAtClock(ctx context.Context, sequence uint64, sent, acknowledged time.Time) error {
-	stored, err := m.stream.GetMsg(ctx, sequence)
+// due says whether it is time to look at the server's clock.
+func (c *serverClock) due(now time.Time) bool {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	return c.here.IsZero() || now.Sub(c.here) >= clockEvery
+}
+
+// lookAtClock compares the clocks by a renewal of this worker's.
+func (m *members) lookAtClock(ctx context.Context, r renewal) error {
+	stored, err := m.at(ctx, r.sequence)
 	if err != nil {
 		return fmt.Errorf("the server's clock: %w", err)
 	}
-	m.q.clock.look(m.q.log, sent, acknowledged, stored.Time)
+	m.q.clock.look(m.q.log, r.sent, r.acknowledged, stored.Time)
 	return nil
 }

@@ -3,6 +3,7 @@ package queue
 import (
 	"bytes"
 	"log/slog"
+	"reflect"
 	"testing"
 	"time"
 
@@ -41,6 +42,29 @@ func TestTheServersClockIsTheOneThatCounts(t *testing.T) {
 			require.Zero(t, clock.toServer(time.Time{}))
 		})
 	}
+}
+
+// A worker's clock may be set between the moment a renewal is sent and the one it is acknowledged. A time that was read later has
+// the new wall time, and a monotonic reading that goes on.
+func TestAClockThatIsSetDuringALookIsSeenThrough(t *testing.T) {
+	const took = 400 * time.Millisecond
+	for _, by := range []time.Duration{10 * time.Minute, -10 * time.Minute} {
+		before := time.Now()
+		var clock serverClock
+		clock.look(slog.New(slog.DiscardHandler), before, set(before.Add(took), by), before.Round(0).Add(took/2))
+		now := set(before.Add(time.Minute), by)
+		require.WithinDuration(t, before.Round(0).Add(time.Minute), clock.toServer(now), took)
+	}
+}
+
+// set is what a clock shows at a time after it was set.
+func set(at time.Time, by time.Duration) time.Time {
+	v := reflect.ValueOf(&at).Elem()
+	ext := v.FieldByName("ext")
+	before := ext.Int()
+	at = at.Add(by)
+	*(*int64)(ext.Addr().UnsafePointer()) = before // wall time moves, the monotonic reading stays
+	return at
 }
 
 func TestWithoutALookTheClocksAreOne(t *testing.T) {

@@ -4,6 +4,7 @@ import (
 	"context"
 	"fmt"
 	"maps"
+	"slices"
 	"sync"
 	"testing"
 	"time"
@@ -243,7 +244,7 @@ func TestWhatAWorkerSavesAfterItsLeaseDoesNotReplaceWhatTheNextOwnerSaved(t *tes
 		// It has lost them, and is still finding that out: its worker is not told yet.
 		time.Sleep(3500 * time.Millisecond)
 		require.Equal(t, 16, b.shares()[other])
-		theirs := append(mine, other.take()...)
+		theirs := slices.Concat(mine, other.take())
 		saveAll(other.queue, theirs[len(theirs)-1], 2)
 		saveAll(cutOff.queue, mine[0], 3)
 		time.Sleep(time.Second)
@@ -285,6 +286,63 @@ func TestAnEndingThatComesAfterTheLeaseLeavesTheNextOwnerItsProgress(t *testing.
 		_, ok, err := other.queue.LoadProgress(t.Context(), mine[0])
 		require.NoError(t, err)
 		require.True(t, ok, "else whoever has the job next would begin it anew")
+	})
+}
+
+func TestAWorkerThatStopsAfterItsLeaseHasNotHandedOverInOrder(t *testing.T) {
+	inFakeTime(t, queue.Options{Partitions: 16}, func(t *testing.T, f *fixture) {
+		b := newBook(t)
+		w := &embeddedtest.Wire{Server: f.server}
+		cutOff := b.join(f, nats.InProcessServer(w))
+		time.Sleep(5 * time.Second)
+		f.publish(alice, job("a"))
+		time.Sleep(time.Second)
+		require.Len(t, cutOff.take(), 1)
+		w.Cut()
+		time.Sleep(time.Second)
+		go cutOff.stop() // its lease still lasts
+		time.Sleep(6 * time.Second)
+		w.Mend()
+		other := b.join(f)
+		time.Sleep(10 * time.Second)
+		mine := other.take()
+		require.Len(t, mine, 1)
+		require.True(t, mine[0].MaybeSent, "what it had in hand, and could not store")
+	})
+}
+
+// patient takes long to hand over.
+type patient struct {
+	*tenant
+	takes time.Duration
+}
+
+// Disown takes its time, which is the bubble's.
+func (w patient) Disown(ctx context.Context, partition int, lost bool) bool {
+	time.Sleep(w.takes)
+	return w.tenant.Disown(ctx, partition, lost)
+}
+
+func TestAWorkerWhoseLeaseEndsWhileItHandsOverHasNotHandedOverInOrder(t *testing.T) {
+	inFakeTime(t, queue.Options{Partitions: 1}, func(t *testing.T, f *fixture) {
+		b := newBook(t)
+		wire := &embeddedtest.Wire{Server: f.server}
+		slow := &tenant{fixture: dial(t, f.server, nats.InProcessServer(wire)), book: b}
+		slow.open(queue.Options{Partitions: 1})
+		stop := slow.work(patient{slow, 6 * time.Second})
+		time.Sleep(5 * time.Second)
+		f.publish(alice, job("a"))
+		time.Sleep(time.Second)
+		go stop()
+		time.Sleep(time.Second)
+		wire.Cut()
+		time.Sleep(4 * time.Second)
+		wire.Mend()
+		other := b.join(f)
+		time.Sleep(15 * time.Second)
+		mine := other.take()
+		require.Len(t, mine, 1)
+		require.True(t, mine[0].MaybeSent, "what it stored last was not stored any more")
 	})
 }
 

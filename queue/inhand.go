@@ -72,3 +72,10 @@ func (h *inHand) giveBack() {
 		_ = h.hand.aside[sequence].lease.release(0)
 	}
 }
+
+// size is how many jobs are in hand or set aside.
+func (h *inHand) size() int {
+	h.mu.Lock()
+	defer h.mu.Unlock()
+	return len(h.hand.jobs) + len(h.hand.aside)
+}

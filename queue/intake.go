@@ -102,3 +102,10 @@ func (in *intake) close() {
 	}
 	in.waiting = nil
 }
+
+// size is how many messages wait.
+func (in *intake) size() int {
+	in.mu.Lock()
+	defer in.mu.Unlock()
+	return len(in.waiting)
+}

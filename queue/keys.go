@@ -69,6 +69,16 @@ type windowRecord struct {
 // be stored of it may not be.
 var ErrLost = errors.New("the partition is not this worker's any more")
 
+// unlessLost says ErrLost of what may not have been stored.
+func unlessLost(over func() bool, done func(error)) func(error) {
+	return func(err error) {
+		if err == nil && over() {
+			err = ErrLost
+		}
+		done(err)
+	}
+}
+
 // SaveKey stores what is known of a key, in place of what was stored of it
 // before. It is asynchronous as SaveProgress is; done is called once: with nil
 // when it or a later one of the key is stored, or with ErrLost.
@@ -85,12 +95,7 @@ func (q *Queue) SaveKey(ctx context.Context, s KeyState, done func(error)) {
 	left := max(s.Until.Sub(now), 0).Truncate(time.Second) + time.Second
 	setHeader(m.Header, jetstream.MsgTTLHeader, min(left, keysKept).String())
 	over := q.tenureOver(s.Partition)
-	q.records.put(q.streams[KeysStream], s.Until, &entry{ctx: ctx, last: m, obsolete: over, done: func(err error) {
-		if err == nil && over() {
-			err = ErrLost
-		}
-		done(err)
-	}})
+	q.records.put(q.streams[KeysStream], s.Until, &entry{ctx: ctx, done: unlessLost(over, done), last: m, obsolete: over})
 }
 
 func keysOf(partition int) string { return keysPrefix + strconv.Itoa(partition) + "." }

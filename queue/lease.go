@@ -14,6 +14,8 @@ type lease struct {
 	nc    *nats.Conn
 	reply string
 	ended func() // told when the job leaves this worker's hands; nil: nobody
+
+	remove uint64 // the message's sequence, where reply deletes it in the place of an acknowledgement; 0: it was delivered
 }
 
 // The words of JetStream's acknowledgements.
@@ -23,8 +25,14 @@ const (
 	wordExtend = "+WPI" // work in progress
 )
 
-func (l lease) ack() error    { return l.end(wordAck) }
-func (l lease) extend() error { return l.nc.Publish(l.reply, []byte(wordExtend)) }
+func (l lease) ack() error { return l.end(wordAck) }
+
+func (l lease) extend() error {
+	if l.remove != 0 {
+		return nil
+	}
+	return l.nc.Publish(l.reply, []byte(wordExtend))
+}
 
 func (l lease) release(delay time.Duration) error {
 	word := wordNak
@@ -37,6 +45,9 @@ func (l lease) release(delay time.Duration) error {
 func (l lease) end(word string) error {
 	if l.ended != nil {
 		l.ended()
+	}
+	if l.remove != 0 {
+		return l.removed(word)
 	}
 	return l.nc.Publish(l.reply, []byte(word))
 }

@@ -47,13 +47,16 @@ type members struct {
 	lapse  func() // ends all work under the old lease; it returns when that is done
 
 	tenures []atomic.Uint64 // by partition: the one going on; 0: none
+	// inherited is, by partition, how it came to this worker, until all is known that
+	// a gone owner had in hand. Only the partition's goroutine touches its own.
+	inherited []handover
+
 	mu      sync.Mutex
 	others  map[string]*member
 	shares  *shares   // among those that take something new
 	claims  []uint64  // by partition: the sequence of this worker's last one
 	until   time.Time // the end of this worker's lease; zero: none yet
 	steady  time.Time // since when renewals succeed without a gap; zero: the last one failed
-	looked  time.Time // when the server's clock was looked at last
 	leaving bool
 	changed chan struct{} // closed, and made anew, at each change: see changes
 }
@@ -86,7 +89,7 @@ func newMembers(q *Queue) *members {
 		q: q, stream: q.streams[WorkersStream], me: me, lapse: func() {},
 		others: make(map[string]*member), changed: make(chan struct{}),
 		shares: newShares(me, q.partitions), claims: make([]uint64, q.partitions),
-		tenures: make([]atomic.Uint64, q.partitions),
+		tenures: make([]atomic.Uint64, q.partitions), inherited: make([]handover, q.partitions),
 	}
 	m.shares.set(me, true)
 	return m
@@ -209,7 +212,16 @@ func (m *members) alive(id string) bool {
 func (m *members) lease() time.Time {
 	m.mu.Lock()
 	defer m.mu.Unlock()
+	if over(m.until, time.Now()) {
+		return m.until.Round(0) // a time that has passed for whoever compares it, by whichever clock
+	}
 	return m.until
+}
+
+// over says whether a time has passed by either clock. The monotonic one stands
+// still while a machine is suspended, and other workers have not waited for it.
+func over(until, now time.Time) bool {
+	return now.After(until) || now.Round(0).After(until.Round(0))
 }
 
 // tenureOver returns what says whether the partition is not this worker's any
@@ -228,7 +240,11 @@ func (q *Queue) tenureOver(partition int) func() bool {
 
 // join makes this worker known and reads who else is there.
 func (m *members) join(ctx context.Context) error {
-	if err := m.renew(ctx); err != nil {
+	r, err := m.renew(ctx)
+	if err == nil {
+		err = m.lookAtClock(ctx, r) // before the first job comes: one that seems to be late is dead
+	}
+	if err != nil {
 		return err
 	}
 	now := time.Now()
@@ -241,30 +257,58 @@ func (m *members) join(ctx context.Context) error {
 	})
 }
 
-// run keeps the lease, and notices who is silent, until ctx ends.
+// run keeps the lease, and notices who is silent, until ctx ends. No other
+// request delays a renewal: on a slow network two take longer than a lease.
 func (m *members) run(ctx context.Context) {
-	look := time.NewTicker(lookEvery)
-	defer look.Stop()
+	var beside sync.WaitGroup
+	defer beside.Wait()
+	beside.Go(func() { every(ctx, lookEvery, func() { m.endSilent(ctx) }) })
 	renewed := time.Now()
+	var looking atomic.Bool
+	every(ctx, lookEvery, func() {
+		if time.Since(renewed) < renewEvery {
+			return
+		}
+		renewed = time.Now()
+		r, err := m.renew(ctx)
+		if err != nil && ctx.Err() == nil {
+			m.q.trouble.warn(m.q.log, "this worker's lease can't be renewed; without one it makes no calls", "error", err)
+		}
+		if err != nil || !m.q.clock.due(r.acknowledged) || !looking.CompareAndSwap(false, true) {
+			return
+		}
+		beside.Go(func() {
+			defer looking.Store(false)
+			if err := m.lookAtClock(ctx, r); err != nil && ctx.Err() == nil {
+				m.q.trouble.warn(m.q.log, "the server's clock can't be looked at", "error", err)
+			}
+		})
+	})
+}
+
+// every calls f again and again until ctx ends.
+func every(ctx context.Context, d time.Duration, f func()) {
+	tick := time.NewTicker(d)
+	defer tick.Stop()
 	for {
 		select {
-		case <-look.C:
+		case <-tick.C:
+			f()
 		case <-ctx.Done():
 			return
 		}
-		if time.Since(renewed) >= renewEvery {
-			renewed = time.Now()
-			if err := m.renew(ctx); err != nil && ctx.Err() == nil {
-				m.q.trouble.warn(m.q.log, "this worker's lease can't be renewed; without one it makes no calls", "error", err)
-			}
-		}
-		m.endSilent(ctx)
 	}
+}
+
+// renewal is a word of this worker's that was stored.
+type renewal struct {
+	sequence           uint64
+	sent, acknowledged time.Time
 }
 
 // renew stores that this worker is alive. A renewal that comes too late does
 // not bring back what may be another's by now: that work is ended first.
-func (m *members) renew(ctx context.Context) error {
+func (m *members) renew(ctx context.Context) (renewal, error) {
 	ctx, cancel := context.WithTimeout(ctx, renewWithin)
 	defer cancel()
 	sent := time.Now()
@@ -273,41 +317,22 @@ func (m *members) renew(ctx context.Context) error {
 	m.mu.Unlock()
 	sequence, err := m.say(ctx, r)
 	now := time.Now()
-	if until := m.lease(); !until.IsZero() && now.After(until) {
+	if until := m.lease(); !until.IsZero() && over(until, now) {
 		m.q.log.Warn("this worker's lease ran out; it begins anew")
 		m.lapse()
 		m.set(time.Time{}, time.Time{})
 	}
+	m.mu.Lock()
+	defer m.mu.Unlock()
 	if err != nil {
-		m.failed()
-		return err
+		m.steady = time.Time{}
+		return renewal{}, err
 	}
-	if m.renewed(sent, now) {
-		if err := m.lookAtClock(ctx, sequence, sent, now); err != nil {
-			m.q.trouble.warn(m.q.log, "the server's clock can't be looked at", "error", err)
-		}
-	}
-	return nil
-}
-
-func (m *members) failed() {
-	m.mu.Lock()
-	defer m.mu.Unlock()
-	m.steady = time.Time{}
-}
-
-// renewed takes note of a renewal, and says whether it is time to look at the server's clock.
-func (m *members) renewed(sent, now time.Time) (look bool) {
-	m.mu.Lock()
-	defer m.mu.Unlock()
 	m.until = sent.Add(leaseFor)
 	if m.steady.IsZero() {
 		m.steady = now
 	}
-	if look = m.looked.IsZero() || now.Sub(m.looked) >= clockEvery; look {
-		m.looked = now
-	}
-	return look
+	return renewal{sequence, sent, now}, nil
 }
 
 func (m *members) set(until, steady time.Time) {
@@ -332,11 +357,8 @@ func (m *members) say(ctx context.Context, r memberRecord) (sequence uint64, err
 // in touch with the server all that time may say so: after an outage of the
 // server everybody was silent.
 func (m *members) endSilent(ctx context.Context) {
-	now := time.Now()
-	for _, id := range m.silent(now) {
-		if time.Since(now) > renewEvery/2 {
-			return // the next renewal is due; the others are looked at after it
-		}
+	for _, id := range m.silent(time.Now()) {
+		now := time.Now()
 		age, err := m.age(ctx, id)
 		switch {
 		case err != nil:
@@ -369,13 +391,11 @@ func (m *members) silent(now time.Time) (ids []string) {
 // age is how long before this worker's own last renewal the server stored that
 // of another: both times are the server's.
 func (m *members) age(ctx context.Context, id string) (time.Duration, error) {
-	ctx, cancel := context.WithTimeout(ctx, renewEvery) // the next renewal waits for it
-	defer cancel()
-	mine, err := m.stream.GetLastMsgForSubject(ctx, alivePrefix+m.me)
+	mine, err := m.last(ctx, alivePrefix+m.me)
 	if err != nil {
 		return 0, err
 	}
-	theirs, err := m.stream.GetLastMsgForSubject(ctx, alivePrefix+id)
+	theirs, err := m.last(ctx, alivePrefix+id)
 	if errors.Is(err, jetstream.ErrMsgNotFound) {
 		return expireAfter, nil
 	}
@@ -385,8 +405,22 @@ func (m *members) age(ctx context.Context, id string) (time.Duration, error) {
 	return mine.Time.Sub(theirs.Time), nil
 }
 
+// last reads the last word under a subject.
+func (m *members) last(ctx context.Context, subject string) (*jetstream.RawStreamMsg, error) {
+	ctx, cancel := context.WithTimeout(ctx, tryTimeout)
+	defer cancel()
+	return m.stream.GetLastMsgForSubject(ctx, subject)
+}
+
+// at reads a word by its sequence.
+func (m *members) at(ctx context.Context, sequence uint64) (*jetstream.RawStreamMsg, error) {
+	ctx, cancel := context.WithTimeout(ctx, tryTimeout)
+	defer cancel()
+	return m.stream.GetMsg(ctx, sequence)
+}
+
 func (m *members) forget(ctx context.Context, id string) {
-	ctx, cancel := context.WithTimeout(ctx, renewEvery)
+	ctx, cancel := context.WithTimeout(ctx, tryTimeout)
 	defer cancel()
 	// One that stays is found silent again.
 	_ = m.stream.Purge(ctx, jetstream.WithPurgeSubject(alivePrefix+id))
@@ -399,7 +433,7 @@ func (m *members) leave(ctx context.Context) {
 	m.shares.set(m.me, false)
 	m.tell()
 	m.mu.Unlock()
-	_ = m.renew(ctx) // else others see it at the next renewal
+	_, _ = m.renew(ctx) // else others see it at the next renewal
 }
 
 // left says that this worker is gone, so that nobody waits for its lease to end.

@@ -110,10 +110,15 @@ func (p *partition) work(ctx context.Context, c claim, epoch int) {
 		if keys, err := p.learn(working, c); err == nil {
 			p.worker.Own(p.n, keys)
 			known := p.consume(working, cancel, c)
-			lost := isLost(context.Cause(working))
+			if known {
+				p.members.inherited[p.n] = mine
+			}
+			// Told to stop, it may have lost its lease before it could.
+			lost := isLost(context.Cause(working)) || p.members.tenures[p.n].Load() == 0
 			clean := p.worker.Disown(context.WithoutCancel(ctx), p.n, lost)
 			p.q.progress.disown(p.n)
-			if known && clean && !lost {
+			// Its lease may have run out while it stored: then the last of it was not.
+			if known && clean && !lost && p.members.tenures[p.n].Load() != 0 {
 				after = ownerRecord{Worker: p.members.me, Released: true}
 			}
 		}

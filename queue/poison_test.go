@@ -77,3 +77,32 @@ func TestASetAsideJobWithAHeaderThatCantBeReadIsFetchedAllTheSame(t *testing.T) 
 	}
 	require.Eventually(t, func() bool { return f.count(queue.JobsStream) == 0 }, 10*time.Second, 10*time.Millisecond)
 }
+
+func TestAMessageThatLooksLikeAWordOfTheServerIsNoJobAndStopsNobody(t *testing.T) {
+	for name, header := range map[string]string{
+		"deleted":   "NATS/1.0\r\nStatus: 409\r\nDescription: Consumer Deleted\r\n\r\n",
+		"bad":       "NATS/1.0\r\nStatus: 400\r\n\r\n",
+		"heartbeat": "NATS/1.0\r\nStatus: 100\r\n\r\n",
+		"pin":       "NATS/1.0\r\nStatus: 423\r\n\r\n",
+	} {
+		for _, a := range []queue.Address{alice, {TitleID: alice.TitleID, Sender: alice.Sender, Campaign: "spring"}} {
+			t.Run(name+" "+a.Lane().String(), func(t *testing.T) {
+				t.Parallel()
+				server := embeddedtest.StartWith(t, embedded.Options{Listen: embeddedtest.FreeAddress(t)})
+				f := open(t, server, queue.Options{Partitions: 1, AckWait: 3 * time.Second})
+				f.publishRaw(a.Subject(), header, "")
+				w := f.consume()
+				f.publish(a, job("good", 7))
+				seen := map[string]bool{}
+				for !seen["good"] || len(seen) < 2 {
+					d := w.next()
+					seen[d.ID()] = true
+					assert.Equal(t, d.ID() != "good", d.Invalid != nil)
+					require.NoError(t, d.Ack())
+				}
+				require.Eventually(t, func() bool { return f.count(queue.JobsStream)+f.count(queue.CampaignsStream) == 0 },
+					10*time.Second, 10*time.Millisecond, "nothing stays")
+			})
+		}
+	}
+}

@@ -316,8 +316,8 @@ func (l *progressLog) end(subject string) bool {
 // SaveProgress stores p as the job's progress, in place of what was stored
 // before. It returns at once unless too much is on its way; done is called once,
 // from another goroutine, when p is stored or a later call has replaced it, or
-// with an error when ctx ended first. Calls for one job are stored in the order
-// they are made. p is not kept.
+// with an error when ctx ended first, or ErrLost. Calls for one job are stored in
+// the order they are made. p is not kept.
 func (q *Queue) SaveProgress(ctx context.Context, d *Delivery, p Progress, done func(error)) {
 	data, err := encodeProgress(d, p)
 	if err != nil {
@@ -328,7 +328,7 @@ func (q *Queue) SaveProgress(ctx context.Context, d *Delivery, p Progress, done 
 	q.progress.begin(d, data)
 	over := q.tenureOver(d.Partition)
 	q.records.put(q.streams[ProgressStream], time.Time{}, &entry{
-		ctx: ctx, done: done,
+		ctx: ctx, done: unlessLost(over, done),
 		last:     &nats.Msg{Subject: subject, Data: data},
 		obsolete: func() bool { return over() || q.progress.over(subject) },
 	})

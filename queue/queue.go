@@ -122,7 +122,7 @@ func Open(ctx context.Context, nc *nats.Conn, o Options) (*Queue, error) {
 	q.settler = newSettler(q)
 	q.records = newRecords(q.settler)
 	q.progress = newProgressLog(found[ProgressStream], q.records, q.tenureOver)
-	q.endings = &endings{settled: newSettledLog(found[ResultsStream]), progress: q.progress}
+	q.endings = &endings{settled: newSettledLog(found[ResultsStream]), progress: q.progress, reading: make(chan struct{}, 1)}
 	return q, nil
 }
 

@@ -52,7 +52,9 @@ func readAll(ctx context.Context, s jetstream.Stream, cfg jetstream.ConsumerConf
 
 // getMsg reads the first message of a stream from a sequence on, or, with a subject, the first of that. Headers that can't be read
 // are none, as in what is delivered: a producer may have sent anything, and the library would refuse the message for ever.
-func getMsg(ctx context.Context, js jetstream.JetStream, s jetstream.Stream, sequence uint64, subject string) (*jetstream.RawStreamMsg, error) {
+func getMsg(
+	ctx context.Context, js jetstream.JetStream, s jetstream.Stream, sequence uint64, subject string,
+) (*jetstream.RawStreamMsg, error) {
 	var opts []jetstream.GetMsgOpt
 	if subject != "" {
 		opts = append(opts, jetstream.WithGetMsgSubject(subject))

@@ -34,17 +34,21 @@ type endings struct {
 	settled  *settledLog
 	progress *progressLog
 
-	asked  atomic.Uint64
-	mu     sync.Mutex
-	served uint64 // what asked was when the last reading began
+	asked   atomic.Uint64
+	reading chan struct{} // holds a token while somebody reads
+	served  uint64        // what asked was when the last reading began
 }
 
 // learn reads what is stored by now. Several that ask at once, as for all the
 // partitions of a worker that is gone, share a reading that began after they asked.
 func (e *endings) learn(ctx context.Context) error {
 	turn := e.asked.Add(1)
-	e.mu.Lock()
-	defer e.mu.Unlock()
+	select { // not a mutex: who waits for one can't be stopped
+	case e.reading <- struct{}{}:
+		defer func() { <-e.reading }()
+	case <-ctx.Done():
+		return context.Cause(ctx)
+	}
 	if e.served >= turn {
 		return nil
 	}
@@ -126,7 +130,8 @@ func settledKey(h nats.Header) (key messageKey, ok bool) {
 	if !ok {
 		return key, false
 	}
-	parts := strings.Split(strings.TrimSuffix(rest, againSuffix), ":")
+	rest = strings.TrimSuffix(rest, againSuffix)
+	parts := strings.Split(rest, ":")
 	if len(parts) != 3 {
 		return key, false
 	}

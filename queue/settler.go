@@ -286,6 +286,10 @@ func (s *settler) again(ctx context.Context, x *entry, m *nats.Msg) (ack jetstre
 		}
 	}
 	s.publish.Lock()
+	if err := ctx.Err(); err != nil { // the lock was long in coming, and nobody waits for the answer any more
+		s.publish.Unlock()
+		return ack, err
+	}
 	if x.obsolete != nil && x.obsolete() {
 		s.publish.Unlock()
 		return ack, nil

@@ -40,8 +40,12 @@ type source struct {
 	partition int
 	handle    func(*Delivery)
 
-	in       *intake
-	inHand   *inHand
+	in        *intake
+	inHand    *inHand
+	swallowed chan message // by the library: see findSwallowed
+	looked    uint64       // the last sequence that was looked at for them
+	floor     uint64       // all up to this sequence were acknowledged at the last look
+
 	pin      atomic.Pointer[string] // that the last message came with
 	active   atomic.Int64           // when the last message came, in Unix nanoseconds
 	takeover takeover
@@ -61,7 +65,8 @@ func (q *Queue) newSource(c sourceConfig, handle func(*Delivery)) *source {
 	}
 	s := &source{
 		q: q, stream: q.streams[c.stream], partition: c.partition, handle: handle, inHand: newInHand(c.window, oneKey),
-		takeover: takeover{claim: c.claim, window: window},
+		swallowed: make(chan message, lookedAt),
+		takeover:  takeover{claim: c.claim, window: window},
 		cfg: jetstream.ConsumerConfig{
 			Durable:       c.name,
 			Description:   c.subject,
@@ -101,7 +106,7 @@ func (s *source) run(ctx context.Context) {
 			break
 		}
 		s.q.trouble.warn(s.q.log, "a consumer can't be used; it is tried again", "consumer", s.cfg.Durable, "error", err)
-		if time.Since(began) > time.Minute {
+		if time.Since(began) > time.Minute || errors.Is(err, errSwallowed) {
 			b.Reset()
 		}
 		wait(ctx, b.NextBackOff())
@@ -169,8 +174,12 @@ func (s *source) watch(ctx context.Context, consumer jetstream.Consumer, trouble
 		case <-leases.C:
 			s.in.extend(s.cfg.AckWait / 4)
 			s.inHand.extend(time.Now())
+			s.findSwallowed(ctx, consumer, false)
 		case err := <-trouble:
 			if lost(err) {
+				if s.findSwallowed(ctx, consumer, true) > 0 {
+					return fmt.Errorf("%w: %w", errSwallowed, err)
+				}
 				return err
 			}
 			if !errors.Is(err, jetstream.ErrNoHeartbeat) {
@@ -248,6 +257,8 @@ func (s *source) handOver(ctx context.Context) {
 			continue
 		}
 		select {
+		case m := <-s.swallowed:
+			s.deliver(ctx, m)
 		case <-s.in.arrived:
 		case <-s.inHand.room:
 		case <-ctx.Done():

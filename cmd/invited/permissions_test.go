@@ -195,7 +195,7 @@ func TestNoRoleDoesWhatIsAnothers(t *testing.T) {
 			unless: slices.Concat(
 				each("STREAM.INFO", streams...), each("STREAM.CREATE", streams...),
 				each("STREAM.PURGE", queue.ProgressStream, queue.WorkersStream),
-				each("STREAM.MSG.GET", streams...), each("STREAM.MSG.DELETE", queue.ResultsStream),
+				each("STREAM.MSG.GET", streams...), each("STREAM.MSG.DELETE", queue.JobsStream, queue.CampaignsStream, queue.ResultsStream),
 				each("CONSUMER.INFO", readByWorkers...), each("CONSUMER.DELETE", readByWorkers...), each("CONSUMER.MSG.NEXT", readByWorkers...),
 				each("CONSUMER.UNPIN", queue.JobsStream, queue.CampaignsStream), each("CONSUMER.PAUSE", queue.CampaignsStream),
 			),

@@ -198,7 +198,7 @@ func (s *Server) InProcessConn() (net.Conn, error) { return s.nats.InProcessConn
 func (s *Server) Shutdown() {
 	s.stop.Do(func() {
 		alone := s.deserted() // else somebody may still take messages
-		last, err := take(s.nats)
+		last, err := takeLast(s.nats)
 		s.nats.Shutdown()
 		s.nats.WaitForShutdown()
 		if err == nil {
@@ -206,7 +206,7 @@ func (s *Server) Shutdown() {
 			err = last.write(s.dir)
 		}
 		if err != nil {
-			s.log.Warn("what is in the streams could not be noted down; a loss on the disk would not be told of", "error", err)
+			s.log.Warn(notNoted, "error", err)
 		}
 		_ = s.lock.release() // the system releases it with the process at the latest
 	})

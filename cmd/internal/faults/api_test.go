@@ -151,7 +151,7 @@ func (s *scene) ride(calls func() int, each time.Duration, begin, end func()) (d
 	harness.Until(s.t, patience, "jobs end again", ends.any)
 	after = time.Since(ended)
 	ends.end()
-	assert.LessOrEqual(s.t, after, 5*time.Second, "sending goes on after the outage")
+	assert.LessOrEqual(s.t, after, bound(5*time.Second), "sending goes on after the outage")
 	return during, outage, after
 }
 
@@ -210,7 +210,7 @@ func TestACertificateThatIsNotValidIsWaitedFor(t *testing.T) {
 	harness.Until(t, patience, "jobs end", ends.any)
 	after := time.Since(healed)
 	ends.end()
-	assert.LessOrEqual(t, after, 5*time.Second, "sending begins with the valid certificate")
+	assert.LessOrEqual(t, after, bound(5*time.Second), "sending begins with the valid certificate")
 	load.stop()
 	a := s.audit(0)
 	assert.Empty(t, a.letters)

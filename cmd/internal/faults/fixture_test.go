@@ -36,8 +36,11 @@ const (
 	// inFlight is dispatch.max_in_flight of each worker: what a kill can make happen twice, in calls.
 	inFlight = 8
 	// patience is how long what is left may take once all trouble is over.
-	patience = time.Minute
+	patience = 3 * time.Minute
 )
+
+// bound is what may take so long. The race detector makes a program several times slower, on a machine that runs other tests too.
+func bound(d time.Duration) time.Duration { return harness.Slower * d }
 
 // senders have a token each.
 var senders = []string{"ada", "bob", "cup", "dan"}

@@ -9,37 +9,12 @@ import (
 	"time"
 
 	"github.com/nats-io/nats.go"
-	"github.com/nats-io/nats.go/jetstream"
 	"github.com/stretchr/testify/assert"
 	"github.com/stretchr/testify/require"
 
 	"github.com/invitedhq/invited/cmd/internal/harness"
 	"github.com/invitedhq/invited/queue"
 )
-
-// limit changes a stream's limits, until undone.
-func (s *scene) limit(stream string, change func(c *jetstream.StreamConfig, messages uint64)) (undo func()) {
-	s.t.Helper()
-	js, err := jetstream.New(s.conn)
-	require.NoError(s.t, err)
-	found, err := js.Stream(s.t.Context(), stream)
-	require.NoError(s.t, err)
-	before := found.CachedInfo().Config
-	after := before
-	change(&after, found.CachedInfo().State.Msgs)
-	_, err = js.UpdateStream(s.t.Context(), after)
-	require.NoError(s.t, err)
-	return func() {
-		s.t.Helper()
-		_, err := js.UpdateStream(s.t.Context(), before)
-		require.NoError(s.t, err)
-	}
-}
-
-// full has a stream refuse whatever would make it larger.
-func full(c *jetstream.StreamConfig, messages uint64) {
-	c.Discard, c.MaxMsgs = jetstream.DiscardNew, int64(max(messages, 1))
-}
 
 // refusedIn publishes until a job is refused, and says how long the refusal took.
 func (s *scene) refusedIn(to queue.Address) time.Duration {
@@ -65,8 +40,8 @@ func TestAFullQueueRefusesAtOnceAndKeepsWhatItHas(t *testing.T) {
 		s := stage(t)
 		w := s.join()
 		lanes := []queue.Address{{TitleID: title, Sender: "ada"}, {TitleID: title, Sender: "ada", Campaign: "spring"}}
-		s.limit("INVITES", func(c *jetstream.StreamConfig, _ uint64) { c.MaxMsgs = 100 })
-		s.limit("INVITE_CAMPAIGNS", func(c *jetstream.StreamConfig, _ uint64) { c.MaxBytes = 64 << 10 })
+		s.limit("INVITES", func(c streamConfig, _ int) { c.set("max_msgs", 100) })
+		s.limit("INVITE_CAMPAIGNS", func(c streamConfig, _ int) { c.set("max_bytes", 64<<10) })
 		load := s.begin()
 		s.progress()
 		s.sim.SetFaults(`{"outage":true}`)
@@ -80,7 +55,7 @@ func TestAFullQueueRefusesAtOnceAndKeepsWhatItHas(t *testing.T) {
 			s.takes(to)
 		}
 		load.stop()
-		assert.Less(t, slowest, time.Second, "a refusal comes at once")
+		assert.Less(t, slowest, bound(time.Second), "a refusal comes at once")
 		a := s.audit(0)
 		assert.Empty(t, a.letters)
 		a.requireMetrics(w.Metrics())
@@ -122,7 +97,7 @@ func TestAStreamThatTakesNothingIsWaitedFor(t *testing.T) {
 			mend()
 			harness.Until(t, patience, "jobs of each sender end", func() bool { return ends.senders() == len(senders)+1 })
 			after := time.Since(mended)
-			assert.LessOrEqual(t, after, storedAgain, "what waits is stored soon")
+			assert.LessOrEqual(t, after, bound(storedAgain), "what waits is stored soon")
 			late.stop()
 			load.stop()
 			a := s.audit(0)
@@ -151,23 +126,20 @@ func TestAServerWithoutRoomRefusesAtOnceAndGoesOnWhenThereIsSome(t *testing.T) {
 	s := stageOn(t, programs.NATSWith(t, config))
 	w := s.join()
 	load := s.begin()
-	js, err := jetstream.New(s.conn)
-	require.NoError(t, err)
-	other := jetstream.StreamConfig{Name: "OTHER", Subjects: []string{"other"}}
+	other := map[string]any{"name": "OTHER", "subjects": []string{"other"}}
 	for range *rounds {
 		s.progress()
-		_, err = js.CreateStream(t.Context(), other)
-		require.NoError(t, err)
-		for err == nil { // somebody else fills the disk
-			_, err = js.PublishMsg(t.Context(), &nats.Msg{Subject: "other", Data: make([]byte, 256<<10)})
+		require.NoError(t, s.api("STREAM.CREATE.OTHER", other, &struct{}{}))
+		for s.store(&nats.Msg{Subject: "other", Data: make([]byte, 256<<10)}) == nil {
+			continue // somebody else fills the disk
 		}
 		slowest := s.refusedIn(queue.Address{TitleID: title, Sender: "ada"})
-		assert.Less(t, slowest, time.Second, "a refusal comes at once")
+		assert.Less(t, slowest, bound(time.Second), "a refusal comes at once")
 		w.Await(`this worker's lease can't be renewed`)
 		hold(5 * time.Second)
 		assert.True(t, w.Running())
 		ends, mended := s.observe(), time.Now()
-		require.NoError(t, js.DeleteStream(t.Context(), "OTHER"))
+		require.NoError(t, s.api("STREAM.DELETE.OTHER", nil, &struct{}{}))
 		harness.Until(t, patience, "jobs end again", ends.any)
 		t.Logf("the first job ended %s after there was room; the slowest refusal took %s", time.Since(mended), slowest)
 		ends.end()

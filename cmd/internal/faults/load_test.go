@@ -7,6 +7,7 @@ import (
 	"sync"
 	"time"
 
+	"github.com/invitedhq/invited/cmd/internal/harness"
 	"github.com/invitedhq/invited/queue"
 )
 
@@ -16,7 +17,7 @@ type load struct {
 }
 
 // every is the pause of each of the producers between two jobs.
-const every = 30 * time.Millisecond
+const every = harness.Slower * 30 * time.Millisecond
 
 // begin starts producers. They go on until stop, whatever happens to NATS.
 func (s *scene) begin() *load { return s.beginFor(senders, every) }

@@ -1,0 +1,42 @@
+package queue_test
+
+import (
+	"strings"
+	"sync"
+	"testing"
+	"time"
+
+	"github.com/nats-io/nats.go"
+	"github.com/stretchr/testify/require"
+
+	"github.com/invitedhq/invited/queue"
+	"github.com/invitedhq/invited/queue/embedded/embeddedtest"
+)
+
+// The claim of what a gone worker had is stored, and its answer lost: the next try finds the partition its own.
+func TestAClaimWhoseAnswerWasLostForgetsNotThatTheOwnerIsGone(t *testing.T) {
+	inFakeTime(t, queue.Options{Partitions: 1}, func(t *testing.T, f *fixture) {
+		w := f.consume()
+		f.publish(alice, job("a"))
+		require.False(t, w.next().MaybeSent)
+
+		observer := embeddedtest.Connect(t, f.server)
+		wire := &embeddedtest.Wire{Server: f.server}
+		var once sync.Once
+		_, err := observer.Subscribe("invites.workers.owner.*", func(m *nats.Msg) {
+			if strings.Contains(string(m.Data), `"over"`) {
+				once.Do(wire.Deafen)
+			}
+		})
+		require.NoError(t, err)
+		require.NoError(t, observer.Flush())
+		w.die()
+		next := dial(t, f.server, nats.InProcessServer(wire))
+		next.open(queue.Options{Partitions: 1})
+		n := next.consume()
+		time.Sleep(20 * time.Second)
+		require.Empty(t, n.deliveries, "it has not heard that it is the owner")
+		wire.Mend()
+		require.True(t, n.next().MaybeSent, "the gone worker may have sent it")
+	})
+}
