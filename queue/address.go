@@ -18,6 +18,10 @@ const (
 	workersPrefix   = "invites.workers."
 	alivePrefix     = workersPrefix + "alive."
 	ownerPrefix     = workersPrefix + "owner."
+	controlPrefix   = "invites.control."
+	orderPrefix     = controlPrefix + "order."
+	tallyPrefix     = controlPrefix + "tally."
+	throughSubject  = controlPrefix + "through"
 )
 
 // MaxName is the most characters of a sender or a campaign.

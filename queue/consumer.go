@@ -70,6 +70,7 @@ func (q *Queue) consume(ctx context.Context, worker Worker) {
 	around.Go(func() { members.run(keeping) })
 	around.Go(func() { q.keepStreams(keeping) })
 	around.Go(func() { q.sweepAll(keeping, members) })
+	around.Go(func() { q.keepTallies(keeping, members) })
 	around.Go(func() { campaigns.run(keeping) })
 	for _, p := range partitions {
 		working.Go(func() { p.run(ctx) })

@@ -26,6 +26,25 @@
 // in the last thirty. Publishing a dead letter's body again on its subject is a
 // replay.
 //
+// # For campaigns
+//
+// An [Organizer] stores a campaign's jobs, sixteen recipients each, so that the
+// upload can be interrupted anywhere and gone on with, and says how campaigns get on:
+//
+//	var recipients queue.Recipients
+//	for … {
+//		recipients.Add(xuid) // false: a repeat
+//	}
+//	recipients.Compact()
+//	organizer, err := queue.NewOrganizer(ctx, nc)
+//	…
+//	order := queue.CampaignOrder{Address: queue.Address{TitleID: 1234567890, Sender: "cup", Campaign: "finals"}}
+//	upload, err := organizer.Start(ctx, order, &recipients, nil)
+//	…
+//	status, err := organizer.Status(ctx, order.Address)
+//
+// Jobs that any client publishes on a campaign's subject are counted as well.
+//
 // # For workers
 //
 // [Open] creates the streams and returns a [Queue]:
@@ -57,6 +76,8 @@
 //	INVITE_PROGRESS   invites.progress.<stream>.<sequence>             internal: until the job ends
 //	INVITE_KEYS       invites.keys.<n>.<titleId>.<sender>              internal: as long as it matters
 //	INVITE_WORKERS    invites.workers.alive.<worker>, …owner.<n>       internal: the last word of each
+//	INVITE_CONTROL    invites.control.order.<titleId>.<sender>.<campaign>, …tally.…, …through
+//	                                                                   internal: the last word of each
 //
 // The server stores a job of invites.jobs under invites.part.<n>.<titleId>.<sender>,
 // where n, the partition, follows from title and sender. Each partition has one
@@ -75,6 +96,11 @@
 //   - A job whose end is stored is not handed over again, though a crash took its
 //     acknowledgement: who takes over from a worker that is gone reads the recent
 //     results first, and acknowledges what is among them.
+//   - A campaign's upload stores each recipient once, however often it is
+//     interrupted: each batch of jobs is stored whole or not at all, and written
+//     down before it is sent.
+//   - A campaign's counts are exact: a tally says up to which result it has added
+//     them, and a result that took another's place says what that one was.
 //   - No two workers send for one key at the same time: a lease, which is the
 //     worker's, and a record for each partition of whose it is.
 package queue

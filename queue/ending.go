@@ -19,3 +19,12 @@ type Ending struct {
 	MaybeDuplicate bool      // a call's outcome was unknown: some may have been sent twice
 	EndedAt        time.Time // by this worker's clock; what is stored is the server's
 }
+
+// deadByReason counts recipients.
+func (e Ending) deadByReason() map[Reason]int {
+	counts := make(map[Reason]int, len(e.Dead))
+	for _, dead := range e.Dead {
+		counts[dead.Reason] += len(dead.Recipients)
+	}
+	return counts
+}

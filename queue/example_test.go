@@ -113,6 +113,83 @@ func ExamplePublisher_PublishAsync() {
 	// Output: 1000 stored
 }
 
+// A service starts a campaign for all players of a tournament. When it is
+// interrupted, it does the same again: only what is missing is stored.
+func ExampleOrganizer_Start() {
+	nc, stop := natsForExamples()
+	defer stop()
+	ctx := context.Background()
+	worker, err := queue.Open(ctx, nc, queue.Options{Logger: discard()})
+	if err != nil {
+		log.Fatal(err)
+	}
+	defer worker.Close()
+
+	var recipients queue.Recipients
+	for i := range 50_000 { // stands for rows of a database
+		if !recipients.Add(queue.XUID(2533274790000000 + i/2)) {
+			continue // a repeat
+		}
+	}
+	organizer, err := queue.NewOrganizer(ctx, nc)
+	if err != nil {
+		log.Fatal(err)
+	}
+	order := queue.CampaignOrder{
+		Address:          queue.Address{TitleID: 1234567890, Sender: "cup", Campaign: "finals"},
+		ConnectionString: "lobby=finals",
+	}
+	for range 2 {
+		upload, err := organizer.Start(ctx, order, &recipients, func(u queue.Upload) {
+			_ = u.Stored // of u.Recipients: for a progress bar
+		})
+		if err != nil {
+			log.Fatal(err)
+		}
+		fmt.Println(upload.Stored-upload.Before, "of", upload.Recipients, "stored now, in", upload.Jobs, "jobs")
+	}
+	// Output:
+	// 25000 of 25000 stored now, in 1563 jobs
+	// 0 of 25000 stored now, in 1563 jobs
+}
+
+// How a campaign gets on, whoever published its jobs.
+func ExampleOrganizer_Status() {
+	nc, stop := natsForExamples()
+	defer stop()
+	ctx := context.Background()
+	worker, err := queue.Open(ctx, nc, queue.Options{Logger: discard()})
+	if err != nil {
+		log.Fatal(err)
+	}
+	defer worker.Close()
+	publisher, err := queue.NewPublisher(nc)
+	if err != nil {
+		log.Fatal(err)
+	}
+	address := queue.Address{TitleID: 1234567890, Sender: "cup", Campaign: "finals"}
+	if _, err := publisher.Publish(ctx, address, queue.Job{InvitedUsers: []queue.XUID{1, 2}}); err != nil {
+		log.Fatal(err)
+	}
+
+	organizer, err := queue.NewOrganizer(ctx, nc)
+	if err != nil {
+		log.Fatal(err)
+	}
+	all, err := organizer.Campaigns(ctx, queue.CampaignFilter{})
+	if err != nil {
+		log.Fatal(err)
+	}
+	for _, a := range all {
+		s, err := organizer.Status(ctx, a)
+		if err != nil {
+			log.Fatal(err)
+		}
+		fmt.Println(a.Campaign, "is", s.State, "with", s.Waiting, "job;", s.Sent, "sent,", s.DeadRecipients(), "dead")
+	}
+	// Output: finals is waiting with 1 job; 0 sent, 0 dead
+}
+
 // To wait for a job's end, watch first and publish then.
 func ExampleReader_WatchResults() {
 	nc, stop := natsForExamples()

@@ -21,6 +21,8 @@ const (
 	headerJob         = "Invite-Job"    // of results: "<stream>:<sequence>"
 	headerReplay      = "Invite-Replay" // of a replayed job and its result: which letter it was
 	headerTraceparent = "traceparent"
+	headerDead        = "Invite-Dead"       // of results with several reasons: "rejected=2,expired=1"
+	headerSupersedes  = "Invite-Supersedes" // of a result in place of another: its sequence and counts
 )
 
 // maxTraceparent is far above what W3C's form needs, 55 characters.

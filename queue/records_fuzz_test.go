@@ -2,6 +2,7 @@ package queue
 
 import (
 	"math"
+	"strconv"
 	"strings"
 	"sync/atomic"
 	"testing"
@@ -318,6 +319,29 @@ func FuzzStoredSubject(f *testing.F) {
 			require.GreaterOrEqual(t, partitionsOf(transform), 0)
 		} else {
 			require.Equal(t, int(n)+1, partitionsOf(transform))
+		}
+	})
+}
+
+// FuzzCampaignRecord: an upload goes on where a record says, and results' headers are counted.
+func FuzzCampaignRecord(f *testing.F) {
+	f.Add([]byte(`{"id":"abcd2345","recipients":100,"digest":"","content":"","createdAt":"2026-11-25T17:00:00Z","stored":3,"sending":4,"after":9}`), "rejected=2,expired=1")
+	f.Add([]byte(`{"id":"a.b","recipients":-1,"stored":9223372036854775807,"sending":1}`), "7 sent=3 rejected=2")
+	f.Add([]byte(`{"id":"a","recipients":9223372036854775807,"stored":0}`), "7 sent=0 ")
+	f.Fuzz(func(t *testing.T, data []byte, header string) {
+		if r, err := decodeOrder(data); err == nil {
+			require.Positive(t, r.Recipients)
+			require.True(t, r.Stored >= 0 && r.Sending >= 0 && r.Sending <= maxBatch && (r.Stored+r.Sending-1)*callSize < r.Recipients)
+			a := Address{TitleID: 1, Sender: "s", Campaign: "c"}
+			require.Equal(t, 1, r.numberOf(a, r.jobPrefix(a)+"1"))
+			n := r.numberOf(a, header)
+			require.True(t, n == 0 || header == r.jobPrefix(a)+strconv.Itoa(n))
+		}
+		if counts, ok := decodeCounts(header); ok {
+			require.Equal(t, header, encodeCounts(counts))
+		}
+		if s, ok := decodeSuperseded(header); ok {
+			require.Equal(t, header, encodeSuperseded(s))
 		}
 	})
 }

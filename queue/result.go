@@ -57,6 +57,9 @@ func resultMessage(d *Delivery, e Ending) *nats.Msg {
 	setHeader(h, headerJob, d.key().reference())
 	setHeader(h, headerReplay, cut(d.replay, maxTraceparent))
 	setHeader(h, headerTraceparent, d.Traceparent)
+	if counts := e.deadByReason(); len(counts) > 1 {
+		setHeader(h, headerDead, encodeCounts(counts))
+	}
 	return &nats.Msg{Subject: resultSubject(d.Address), Header: h, Data: data}
 }
 

@@ -27,11 +27,15 @@ func (q *Queue) supersede(ctx context.Context, result *nats.Msg, kept uint64) er
 	if err != nil {
 		return fmt.Errorf("result %d: %w", kept, err)
 	}
-	if r, err := parseResult(&nats.Msg{Data: old.Data, Header: old.Header}); err == nil && r.MaybeDuplicate {
+	r, err := parseResult(&nats.Msg{Data: old.Data, Header: old.Header})
+	if err == nil && r.MaybeDuplicate {
 		return nil // a repeat of this worker's own, most likely
 	}
 	m := &nats.Msg{Subject: result.Subject, Data: result.Data, Header: maps.Clone(result.Header)}
 	setHeader(m.Header, nats.MsgIdHdr, result.Header.Get(nats.MsgIdHdr)+againSuffix)
+	if err == nil {
+		setHeader(m.Header, headerSupersedes, encodeSuperseded(superseded{kept, r.Sent, r.deadByReason(old.Header)}))
+	}
 	if _, err := q.js.PublishMsg(ctx, m, jetstream.WithRetryAttempts(0)); err != nil {
 		return fmt.Errorf("a result in place of %d: %w", kept, err)
 	}

@@ -19,6 +19,7 @@ const (
 	ProgressStream  = "INVITE_PROGRESS"  // internal: what ended of jobs that have not ended
 	KeysStream      = "INVITE_KEYS"      // internal: the calls and blocks of each sender and title
 	WorkersStream   = "INVITE_WORKERS"   // internal: who is there, and who owns which partition
+	ControlStream   = "INVITE_CONTROL"   // internal: what is wanted of each campaign, and what became of it
 )
 
 const (
@@ -67,7 +68,9 @@ func streams(o Options, maxPayload int64) []jetstream.StreamConfig {
 	keys.MaxMsgsPerSubject, keys.AllowMsgTTL = 1, true // each record says how long it matters
 	workers := stream(WorkersStream, "invited: internal, which workers there are and who owns which partition", workersPrefix+">")
 	workers.MaxMsgsPerSubject = 1
-	return []jetstream.StreamConfig{jobs, campaigns, dead, results, progress, keys, workers}
+	control := stream(ControlStream, "invited: internal, what is wanted of each campaign and what became of it", controlPrefix+">")
+	control.MaxMsgsPerSubject = 1
+	return []jetstream.StreamConfig{jobs, campaigns, dead, results, progress, keys, workers, control}
 }
 
 // partitionTransform stores a job under a partition that follows from its title

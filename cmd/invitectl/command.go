@@ -38,10 +38,6 @@ func newCommand(out, errOut io.Writer) *cobra.Command {
 	}
 	root.SetOut(out)
 	root.SetErr(errOut)
-	url := os.Getenv(envNATSURL)
-	if url == "" {
-		url = nats.DefaultURL
-	}
 	flags := root.PersistentFlags()
 	flags.StringVar(&t.natsURL, "nats-url", "", "NATS server; default $"+envNATSURL+", else "+nats.DefaultURL)
 	flags.StringVar(&t.credentials, "credentials", "", "NATS credentials file (.creds)")
@@ -49,14 +45,20 @@ func newCommand(out, errOut io.Writer) *cobra.Command {
 	flags.StringVar(&t.tls.cert, "tls-cert", "", "PEM file of a client certificate for NATS; with --tls-key")
 	flags.StringVar(&t.tls.key, "tls-key", "", "PEM file of its key")
 	flags.BoolVar(&t.json, "json", false, "print JSON, a line an item, for scripts")
-	root.PersistentPreRun = func(*cobra.Command, []string) {
-		if t.natsURL == "" {
-			t.natsURL = url
-		}
-	}
-	root.AddCommand(newSendCommand(t), newDeadCommand(t))
+	root.PersistentPreRun = func(*cobra.Command, []string) { t.chooseServer() }
+	root.AddCommand(newSendCommand(t), newCampaignCommand(t), newResultsCommand(t), newDeadCommand(t))
 	t.endWhenRefused(root)
 	return root
+}
+
+// chooseServer takes what was not given as a flag from the environment.
+func (t *tool) chooseServer() {
+	if t.natsURL == "" {
+		t.natsURL = os.Getenv(envNATSURL)
+	}
+	if t.natsURL == "" {
+		t.natsURL = nats.DefaultURL
+	}
 }
 
 // endWhenRefused ends each command with what NATS refuses, instead of waiting for an answer that never comes.

@@ -41,6 +41,14 @@ func TestWrongUseIsToldBeforeAnythingIsPublished(t *testing.T) {
 		"no filter":          {[]string{"dead", "ls"}, "or say --all"},
 		"reason":             {[]string{"dead", "ls", "--reason", "tired"}, `--reason: "tired" is none of invalid, rejected`},
 		"since":              {[]string{"dead", "ls", "--since", "yesterday"}, `--since: "yesterday" is neither a duration such as 90m`},
+		"campaign, no name":  {[]string{"campaign", "start", "--title", "730", "--file", "-"}, "takes the name of one campaign, and 0 arguments"},
+		"campaign, no title": {[]string{"campaign", "start", "cup", "--file", "-"}, "--title is missing"},
+		"campaign, no file":  {[]string{"campaign", "start", "cup", "--title", "730"}, "--file is missing"},
+		"campaign's name":    {[]string{"campaign", "start", "a.b", "--title", "730", "--file", "-"}, "only A-Z a-z 0-9 _ and - are allowed"},
+		"campaign's expiry":  {[]string{"campaign", "start", "cup", "--title", "730", "--file", "-", "--expires", "2020-01-01T00:00:00Z"}, "has passed"},
+		"campaign's time":    {[]string{"campaign", "start", "cup", "--title", "730", "--file", "-", "--expires", "noon"}, `"noon" is no time`},
+		"campaign's quota":   {[]string{"campaign", "start", "cup", "--title", "730", "--file", "-", "--quota", "7"}, "--quota: "},
+		"status, no name":    {[]string{"campaign", "status"}, "takes the name of one campaign"},
 		"unknown command":    {[]string{"sned"}, "no such command"},
 	} {
 		t.Run(what, func(t *testing.T) {

@@ -2,6 +2,7 @@
 // invite jobs and looks at what came of them. It talks to NATS only.
 //
 //	invitectl send --title 1739947436 --to 2533274790395904 --wait
+//	invitectl campaign start spring-cup --title 1739947436 --file players.csv
 //	invitectl dead ls --reason rejected --since 24h
 //
 // It ends with status 0 when it did what was asked, 1 when it failed, 2 on wrong use.

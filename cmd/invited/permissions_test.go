@@ -3,6 +3,8 @@ package main
 import (
 	"encoding/json"
 	"fmt"
+	"os"
+	"path/filepath"
 	"slices"
 	"strings"
 	"testing"
@@ -57,6 +59,25 @@ func TestEachRoleOfDeployDoesItsWork(t *testing.T) {
 		}
 		assert.Equal(t, 2, sent)
 	})
+	t.Run("an operator starts a campaign, and sees how it gets on", func(t *testing.T) {
+		file := filepath.Join(t.TempDir(), "players.txt")
+		require.NoError(t, os.WriteFile(file, []byte("2533274790000003\n2533274790000004\n"), 0o600))
+		for range 2 { // the second time it goes on
+			status, _, errOut := s.invitectl(t, operator, "campaign", "start", "cup", "--title", "730", "--file", file)
+			assert.Zero(t, status, errOut)
+		}
+		harness.Until(t, 20*time.Second, "it has ended, and its results are summed up", func() bool {
+			status, out, errOut := s.invitectl(t, operator, "campaign", "status", "cup", "--json")
+			assert.Zero(t, status, errOut)
+			return strings.Contains(out, `"sent":2`) && strings.Contains(out, `"state":"ended"`) && s.tallied(t)
+		})
+		status, out, errOut := s.invitectl(t, operator, "campaign", "ls")
+		assert.Zero(t, status, errOut)
+		assert.Contains(t, out, "cup")
+		status, out, errOut = s.invitectl(t, operator, "results", "--campaign", "cup")
+		assert.Zero(t, status, errOut)
+		assert.Contains(t, out, "2 sent")
+	})
 	t.Run("workers hand over in order, and after a crash", func(t *testing.T) {
 		second := s.worker(t, options)
 		s.campaign(t, "before", 300)
@@ -72,6 +93,14 @@ func TestEachRoleOfDeployDoesItsWork(t *testing.T) {
 	for line := range strings.Lines(s.Servers[0].Stderr()) {
 		assert.NotContains(t, line, "Violation", "a program asked for what its role does not have")
 	}
+}
+
+// tallied says whether a worker has written that all results are summed up.
+func (s secured) tallied(t *testing.T) bool {
+	t.Helper()
+	m, err := s.connect(t, operator).Request("$JS.API.STREAM.MSG.GET.INVITE_CONTROL", []byte(`{"last_by_subj":"invites.control.through"}`), 5*time.Second)
+	require.NoError(t, err)
+	return !strings.Contains(string(m.Data), `"error"`)
 }
 
 // campaign publishes jobs of one recipient each, and one of many, and waits until all are sent.
@@ -127,9 +156,11 @@ func TestNoRoleDoesWhatIsAnothers(t *testing.T) {
 	s.worker(t, harness.WorkerOptions{API: sim.URL}).Stop() // the streams are there
 	streams := []string{
 		queue.JobsStream, queue.CampaignsStream, queue.DeadStream, queue.ResultsStream, queue.ProgressStream, queue.KeysStream,
-		queue.WorkersStream,
+		queue.WorkersStream, queue.ControlStream,
 	}
-	readByWorkers := slices.DeleteFunc(slices.Clone(streams), func(stream string) bool { return stream == queue.DeadStream })
+	readByWorkers := slices.DeleteFunc(slices.Clone(streams), func(stream string) bool {
+		return stream == queue.DeadStream || stream == queue.ControlStream
+	})
 	for _, of := range []struct {
 		role      role
 		publish   []string
@@ -141,6 +172,7 @@ func TestNoRoleDoesWhatIsAnothers(t *testing.T) {
 			publish: []string{
 				"invites.dead.730.rejected", "invites.results.730.ada.-", "invites.progress.INVITES.1", "invites.keys.0.730.ada",
 				"invites.workers.owner.0", "invites.workers.alive.me", "invites.part.0.730.ada", "invites.jobs.730", "invites.jobs.730.ada.more",
+				"invites.control.order.730.ada.cup", "invites.control.tally.730.ada.cup", "invites.control.through",
 				"$JS.ACK.INVITES.partition-0.1.1.1.1.0", "$JS.ACK.INVITE_CAMPAIGNS.campaign-0.1.1.1.1.0",
 				"$JS.API.INFO", "$JS.API.STREAM.NAMES", "$JS.API.STREAM.LIST", "_INBOX.worker.x", "_INBOX.operator.x", "$SYS.REQ.SERVER.PING",
 			},
@@ -151,7 +183,7 @@ func TestNoRoleDoesWhatIsAnothers(t *testing.T) {
 		{
 			role: working,
 			publish: []string{
-				"invites.jobs.730.ada", "invites.campaigns.730.ada.cup", "invites.part.0.730.ada",
+				"invites.jobs.730.ada", "invites.campaigns.730.ada.cup", "invites.part.0.730.ada", "invites.control.order.730.ada.cup",
 				"$JS.ACK.INVITE_DEAD.x.1.1.1.1.0", "$JS.API.INFO", "$JS.API.STREAM.NAMES", "$JS.API.STREAM.LIST", "$JS.API.STREAM.CREATE.OTHER",
 				"$JS.API.CONSUMER.CREATE.INVITE_DEAD.x.invites.dead.*.*", "$JS.API.CONSUMER.CREATE.INVITE_KEYS.x.invites.>",
 				"_INBOX.producer.x", "_INBOX.operator.x", "$SYS.REQ.SERVER.PING",
@@ -172,7 +204,8 @@ func TestNoRoleDoesWhatIsAnothers(t *testing.T) {
 			role: operator,
 			publish: []string{
 				"invites.dead.730.rejected", "invites.results.730.ada.-", "invites.keys.0.730.ada", "invites.workers.owner.0",
-				"invites.workers.alive.me", "invites.progress.INVITES.1", "invites.part.0.730.ada",
+				"invites.workers.alive.me", "invites.progress.INVITES.1", "invites.part.0.730.ada", "invites.control.tally.730.ada.cup",
+				"invites.control.through", "invites.control.order.730.ada", "$JS.API.CONSUMER.CREATE.INVITE_CONTROL.x.invites.control.>",
 				"$JS.ACK.INVITES.partition-0.1.1.1.1.0", "$JS.ACK.INVITE_CAMPAIGNS.campaign-0.1.1.1.1.0",
 				"$JS.API.INFO", "$JS.API.STREAM.NAMES", "$JS.API.STREAM.LIST", "$JS.API.CONSUMER.CREATE.INVITES.x.invites.part.*.*.*",
 				"_INBOX.producer.x", "_INBOX.worker.x", "$SYS.REQ.SERVER.PING",
@@ -182,9 +215,11 @@ func TestNoRoleDoesWhatIsAnothers(t *testing.T) {
 				"_INBOX.>", "_INBOX.producer.>", "_INBOX.worker.>",
 			},
 			unless: slices.Concat(
-				each("STREAM.INFO", queue.JobsStream, queue.CampaignsStream, queue.DeadStream, queue.ResultsStream, queue.ProgressStream),
+				each("STREAM.INFO", queue.JobsStream, queue.CampaignsStream, queue.DeadStream, queue.ResultsStream, queue.ProgressStream,
+					queue.ControlStream),
 				each("STREAM.MSG.DELETE", queue.DeadStream), each("STREAM.PURGE", queue.ProgressStream),
-				each("STREAM.MSG.GET", queue.JobsStream, queue.CampaignsStream, queue.DeadStream, queue.ProgressStream),
+				each("STREAM.MSG.GET", queue.JobsStream, queue.CampaignsStream, queue.DeadStream, queue.ProgressStream, queue.ResultsStream,
+					queue.ControlStream),
 				each("CONSUMER.INFO", queue.DeadStream, queue.ResultsStream), each("CONSUMER.DELETE", queue.DeadStream, queue.ResultsStream),
 				each("CONSUMER.MSG.NEXT", queue.DeadStream, queue.ResultsStream),
 			),

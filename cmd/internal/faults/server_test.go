@@ -125,7 +125,7 @@ func (s *scene) leader() (server int) {
 // led waits until each stream has a leader that runs.
 func (s *scene) led() {
 	s.t.Helper()
-	for _, stream := range []string{"INVITES", "INVITE_CAMPAIGNS", "INVITE_DEAD", "INVITE_RESULTS", "INVITE_PROGRESS", "INVITE_KEYS", "INVITE_WORKERS"} {
+	for _, stream := range []string{"INVITES", "INVITE_CAMPAIGNS", "INVITE_DEAD", "INVITE_RESULTS", "INVITE_PROGRESS", "INVITE_KEYS", "INVITE_WORKERS", "INVITE_CONTROL"} {
 		harness.Until(s.t, patience, stream+" has a leader", func() bool {
 			leader, ok := s.nats.LeaderOf(stream, s.conn)
 			return ok && s.nats.Servers[leader].Running()

@@ -1,0 +1,176 @@
+package main
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"strconv"
+	"strings"
+	"time"
+
+	"github.com/spf13/cobra"
+
+	"github.com/invitedhq/invited/cmd/internal/cli"
+	"github.com/invitedhq/invited/queue"
+)
+
+func newCampaignCommand(t *tool) *cobra.Command {
+	cmd := &cobra.Command{
+		Use:   "campaign",
+		Short: "Invite all players of a list, and see how it gets on",
+		Args:  cli.NoArgs,
+		RunE:  func(cmd *cobra.Command, _ []string) error { return cmd.Help() },
+	}
+	cmd.AddCommand(newCampaignStartCommand(t), newCampaignListCommand(t), newCampaignStatusCommand(t))
+	return cmd
+}
+
+// oneName wants the name of a campaign.
+func oneName(cmd *cobra.Command, args []string) error {
+	if len(args) != 1 {
+		return cli.Usagef("%s takes the name of one campaign, and %d arguments were given", cmd.CommandPath(), len(args))
+	}
+	return nil
+}
+
+// campaignFilter is the flags that tell campaigns of one name apart.
+type campaignFilter struct{ title, sender string }
+
+func (f *campaignFilter) register(cmd *cobra.Command) {
+	flags := cmd.Flags()
+	flags.SortFlags = false
+	flags.StringVar(&f.title, "title", "", "of this title ID")
+	flags.StringVar(&f.sender, "sender", "", "of this sender")
+}
+
+func (f *campaignFilter) filter(name string) (q queue.CampaignFilter, err error) {
+	q = queue.CampaignFilter{Sender: f.sender, Campaign: name}
+	if f.title != "" {
+		q.TitleID, err = parseTitle(f.title)
+	}
+	return q, err
+}
+
+// organize connects, and does something with campaigns.
+func (t *tool) organize(ctx context.Context, do func(*queue.Organizer) error) error {
+	conn, err := t.connect()
+	if err != nil {
+		return err
+	}
+	defer conn.Close()
+	organizer, err := queue.NewOrganizer(ctx, conn)
+	if err != nil {
+		return err
+	}
+	return do(organizer)
+}
+
+// completeCampaigns offers the names of campaigns, if NATS can be reached.
+func (t *tool) completeCampaigns(cmd *cobra.Command, args []string, _ string) ([]string, cobra.ShellCompDirective) {
+	if len(args) > 0 {
+		return nil, cobra.ShellCompDirectiveNoFileComp
+	}
+	ctx, cancel := context.WithTimeoutCause(cmd.Context(), 2*time.Second, context.DeadlineExceeded) // somebody has pressed a key
+	defer cancel()
+	t.chooseServer()
+	ctx, t.refused = context.WithCancelCause(ctx)
+	var names []string
+	_ = t.organize(ctx, func(o *queue.Organizer) error { // without an answer there is nothing to offer
+		all, err := o.Campaigns(ctx, queue.CampaignFilter{})
+		for _, a := range all {
+			names = append(names, a.Campaign)
+		}
+		return err
+	})
+	return names, cobra.ShellCompDirectiveNoFileComp
+}
+
+func newCampaignListCommand(t *tool) *cobra.Command {
+	var f campaignFilter
+	cmd := &cobra.Command{
+		Use:   "ls",
+		Short: "List campaigns, with what was sent and what is left",
+		Example: `  invitectl campaign ls
+  invitectl campaign ls --title 1739947436 --json`,
+		Args: cli.NoArgs,
+		RunE: func(cmd *cobra.Command, _ []string) error {
+			q, err := f.filter("")
+			if err != nil {
+				return err
+			}
+			return t.listCampaigns(cmd.Context(), q)
+		},
+	}
+	f.register(cmd)
+	return cmd
+}
+
+func newCampaignStatusCommand(t *tool) *cobra.Command {
+	var f campaignFilter
+	cmd := &cobra.Command{
+		Use:   "status NAME",
+		Short: "Show how a campaign gets on",
+		Long: `status counts what is stored of how the campaign's jobs ended: recipients that were sent or are dead, and not what was read
+or begun. Where jobs were published past invitectl, for how many recipients is known only as they end.`,
+		Example: `  invitectl campaign status spring-cup
+  invitectl campaign status spring-cup --title 1739947436 --sender cup --json`,
+		Args:              oneName,
+		ValidArgsFunction: t.completeCampaigns,
+		RunE: func(cmd *cobra.Command, args []string) error {
+			q, err := f.filter(args[0])
+			if err != nil {
+				return err
+			}
+			return t.showCampaign(cmd.Context(), q)
+		},
+	}
+	f.register(cmd)
+	return cmd
+}
+
+// statuses asks for the status of each campaign that f selects. One that is gone meanwhile is left out.
+func (t *tool) statuses(ctx context.Context, f queue.CampaignFilter) (all []queue.CampaignStatus, err error) {
+	err = t.organize(ctx, func(o *queue.Organizer) error {
+		addresses, err := o.Campaigns(ctx, f)
+		if err != nil {
+			return err
+		}
+		for _, a := range addresses {
+			s, err := o.Status(ctx, a)
+			if errors.Is(err, queue.ErrNoCampaign) {
+				continue
+			}
+			if err != nil {
+				return err
+			}
+			all = append(all, s)
+		}
+		return nil
+	})
+	return all, err
+}
+
+func (t *tool) listCampaigns(ctx context.Context, f queue.CampaignFilter) error {
+	all, err := t.statuses(ctx, f)
+	if err != nil {
+		return err
+	}
+	return t.printCampaigns(all)
+}
+
+func (t *tool) showCampaign(ctx context.Context, f queue.CampaignFilter) error {
+	all, err := t.statuses(ctx, f)
+	switch {
+	case err != nil:
+		return err
+	case len(all) == 0:
+		return fmt.Errorf("%w called %s; see invitectl campaign ls", queue.ErrNoCampaign, strconv.Quote(f.Campaign))
+	case len(all) > 1:
+		var which []string
+		for _, s := range all {
+			which = append(which, fmt.Sprintf("--title %d --sender %s", s.Address.TitleID, s.Address.Sender))
+		}
+		return cli.Usagef("there are %d campaigns of this name; say which: %s", len(all), strings.Join(which, ", or "))
+	}
+	return t.printCampaign(all[0])
+}

@@ -1,0 +1,212 @@
+package main
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"io"
+	"os"
+	"strconv"
+	"strings"
+	"time"
+
+	"github.com/spf13/cobra"
+
+	"github.com/invitedhq/invited/cmd/internal/cli"
+	"github.com/invitedhq/invited/queue"
+	"github.com/invitedhq/invited/xbl/xblsim"
+)
+
+// startFlags are the flags of campaign start as they were typed.
+type startFlags struct {
+	title, sender        string
+	file                 string
+	connection, platform string
+	expires              string
+	skipBad, dryRun      bool
+	quota                string
+}
+
+// publishedQuota is the service's, as its makers publish it.
+const publishedQuota = "7/15s,50/300s"
+
+func newCampaignStartCommand(t *tool) *cobra.Command {
+	var f startFlags
+	cmd := &cobra.Command{
+		Use:   "start NAME --title T --file F",
+		Short: "Invite all players of a file, 16 a call",
+		Long: `start reads XUIDs from text (one a line) or CSV (with a column xuid), gzipped or not, and checks every line before anything
+is published; repeats are left out. Then it uploads the calls. Interrupted at any moment, run it again with the same file: it uploads
+what is missing, and nobody is invited twice. Other recipients under the same name are refused.`,
+		Example: `  invitectl campaign start spring-cup --title 1739947436 --sender cup --file players.csv --connection 'lobby=42'
+  zcat players.gz | invitectl campaign start spring-cup --title 1739947436 --file - --dry-run
+  invitectl campaign start spring-cup --title 1739947436 --file players.csv.gz --skip-bad --expires 2026-12-24T18:00:00Z`,
+		Args: oneName,
+		RunE: func(cmd *cobra.Command, args []string) error {
+			order, windows, err := f.order(args[0], time.Now())
+			if err != nil {
+				return err
+			}
+			return t.startCampaign(cmd.Context(), order, windows, f, cmd.InOrStdin())
+		},
+	}
+	flags := cmd.Flags()
+	flags.SortFlags = false
+	flags.StringVar(&f.title, "title", "", "title ID, decimal (required)")
+	flags.StringVar(&f.sender, "sender", "default", "whose token is used: a credential's name, or in server mode the inviting user's XUID")
+	flags.StringVar(&f.file, "file", "", "file of XUIDs; -: standard input (required)")
+	flags.StringVar(&f.connection, "connection", "", "connectionString for the invited players' game")
+	flags.StringVar(&f.platform, "platform", "", "one of "+strings.Join(queue.Platforms(), ", ")+"; default any")
+	flags.StringVar(&f.expires, "expires", "", "never send later than this, such as 2026-12-24T18:00:00Z")
+	flags.BoolVar(&f.skipBad, "skip-bad", false, "leave out lines that are no XUID")
+	flags.BoolVar(&f.dryRun, "dry-run", false, "only say how many recipients and calls, and how long it takes")
+	flags.StringVar(&f.quota, "quota", publishedQuota, "for --dry-run: the quota of the sender and title, if the worker's is another")
+	_ = cmd.MarkFlagFilename("file") // it fails only for a flag that does not exist
+	_ = cmd.RegisterFlagCompletionFunc("platform",
+		cobra.FixedCompletions(queue.Platforms(), cobra.ShellCompDirectiveNoFileComp))
+	return cmd
+}
+
+// order checks the flags: what is wrong is told before the file is read.
+func (f *startFlags) order(name string, now time.Time) (o queue.CampaignOrder, windows []xblsim.Window, err error) {
+	switch {
+	case f.title == "":
+		return o, nil, cli.Usagef("--title is missing")
+	case f.file == "":
+		return o, nil, cli.Usagef("--file is missing: name a file of XUIDs, or - for standard input")
+	}
+	title, err := parseTitle(f.title)
+	if err != nil {
+		return o, nil, err
+	}
+	o = queue.CampaignOrder{
+		Address:          queue.Address{TitleID: title, Sender: f.sender, Campaign: name},
+		ConnectionString: f.connection, Platform: f.platform,
+	}
+	if f.expires != "" {
+		if o.ExpiresAt, err = time.Parse(time.RFC3339, f.expires); err != nil {
+			return o, nil, cli.Usagef("--expires: %s is no time such as 2026-12-24T18:00:00Z", strconv.Quote(f.expires))
+		}
+		if !o.ExpiresAt.After(now) {
+			return o, nil, cli.Usagef("--expires: %s has passed", f.expires)
+		}
+	}
+	if err := o.Validate(); err != nil {
+		return o, nil, cli.Usagef("%w", err)
+	}
+	if windows, err = xblsim.ParseQuota(f.quota); err != nil {
+		return o, nil, cli.Usagef("--quota: %w", err)
+	}
+	return o, windows, nil
+}
+
+func (t *tool) startCampaign(ctx context.Context, o queue.CampaignOrder, windows []xblsim.Window, f startFlags, stdin io.Reader) error {
+	list, err := readFile(ctx, f.file, stdin)
+	if err != nil {
+		return err
+	}
+	t.printBadLines(list)
+	if f.dryRun {
+		if err := t.printPlan(o, list, f.quota, windows); err != nil {
+			return err
+		}
+	}
+	switch {
+	case list.bad > 0 && !f.skipBad:
+		return fmt.Errorf("%s: %s; nothing was published; mend them, or leave them out with --skip-bad",
+			list.name, plural(list.bad, "bad line"))
+	case list.recipients.Len() == 0:
+		return fmt.Errorf("%s: there is no recipient in it; nothing was published", list.name)
+	case f.dryRun:
+		return nil
+	}
+	var upload queue.Upload
+	err = t.organize(ctx, func(organizer *queue.Organizer) error {
+		bar := t.newUploadBar()
+		defer bar.close()
+		var err error
+		upload, err = organizer.Start(ctx, o, &list.recipients, bar.set)
+		return err
+	})
+	if err == nil {
+		return t.printUpload(o, list, upload)
+	}
+	for _, lasting := range []error{queue.ErrOtherRecipients, queue.ErrOtherContent, queue.ErrUploadInDoubt} {
+		if errors.Is(err, lasting) {
+			return err
+		}
+	}
+	if ctx.Err() != nil {
+		err = errors.New("stopped")
+	}
+	return fmt.Errorf("%w; %d of %d recipients are known to be stored; run the same again to go on",
+		err, upload.Stored, list.recipients.Len())
+}
+
+// readFile reads the recipients; stdin, where the name is -, is read once, and
+// what is kept of it is 8 to 24 bytes a recipient.
+func readFile(ctx context.Context, name string, stdin io.Reader) (*list, error) {
+	if name == "-" {
+		return readList(ctx, "standard input", stdin)
+	}
+	file, err := os.Open(name)
+	if err != nil {
+		return nil, err
+	}
+	defer func() { _ = file.Close() }() // it was only read
+	return readList(ctx, name, file)
+}
+
+// started is what came of campaign start, as --json prints it.
+type started struct {
+	Campaign     string     `json:"campaign"`
+	TitleID      uint32     `json:"titleId"`
+	Sender       string     `json:"sender"`
+	Recipients   int        `json:"recipients"`
+	Calls        int        `json:"calls"`
+	Repeats      int        `json:"repeats"`
+	BadLines     int        `json:"badLines"`
+	Stored       int        `json:"stored"`       // recipients
+	StoredBefore int        `json:"storedBefore"` // recipients, by a start that was interrupted
+	DryRun       bool       `json:"dryRun"`
+	LeastSeconds *float64   `json:"leastSeconds,omitzero"` // of a dry run
+	Quota        string     `json:"quota,omitzero"`
+	ExpiresAt    *time.Time `json:"expiresAt,omitzero"`
+}
+
+func itemOfStart(o queue.CampaignOrder, l *list) started {
+	s := started{
+		Campaign: o.Address.Campaign, TitleID: o.Address.TitleID, Sender: o.Address.Sender,
+		Recipients: l.recipients.Len(), Calls: callsFor(l.recipients.Len()), Repeats: l.repeats, BadLines: l.bad,
+	}
+	if !o.ExpiresAt.IsZero() {
+		s.ExpiresAt = &o.ExpiresAt
+	}
+	return s
+}
+
+func (t *tool) printUpload(o queue.CampaignOrder, l *list, u queue.Upload) error {
+	if t.json {
+		s := itemOfStart(o, l)
+		s.Stored, s.StoredBefore = u.Stored, u.Before
+		return t.printJSON(s)
+	}
+	now := u.Stored - u.Before
+	text := fmt.Sprintf("%s: %s in %s stored", o.Address.Campaign, plural(now, "recipient"), plural(callsFor(now), "call"))
+	switch {
+	case u.Before == u.Recipients:
+		text = fmt.Sprintf("%s: all of its %s were stored before; nothing was done", o.Address.Campaign, plural(u.Recipients, "recipient"))
+	case u.Before > 0:
+		text += fmt.Sprintf("; the first %d were stored before", u.Before)
+	}
+	text += l.leftOut()
+	_, err := fmt.Fprintln(t.out, text)
+	return err
+}
+
+func plural(n int, what string) string {
+	if n != 1 {
+		what += "s"
+	}
+	return strconv.Itoa(n) + " " + what
+}

@@ -1,0 +1,163 @@
+package queue
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"slices"
+	"strings"
+	"time"
+
+	"github.com/nats-io/nats.go/jetstream"
+)
+
+// CampaignState is where a campaign is. The set is closed.
+type CampaignState string
+
+// The states.
+const (
+	CampaignUploading CampaignState = "uploading" // not all of its jobs are stored: an upload is under way, or was interrupted
+	CampaignWaiting   CampaignState = "waiting"   // no job has ended
+	CampaignSending   CampaignState = "sending"   // some have
+	CampaignEnded     CampaignState = "ended"     // nothing waits. One without an order may go on
+)
+
+// CampaignStatus is how a campaign gets on: what is stored of how its jobs
+// ended, and not what was read or begun. It is exact: see Complete.
+type CampaignStatus struct {
+	Address Address
+	State   CampaignState
+
+	// Of campaigns that Organizer.Start began. Without an order, jobs were
+	// published one by one, and nobody said for how many recipients.
+	Ordered    bool
+	Recipients int // of the order; 0 without one
+	Uploaded   int // recipients whose jobs are known to be stored
+	Left       int // recipients of the order that were neither sent nor are dead; 0 without one
+	CreatedAt  time.Time
+	ExpiresAt  time.Time // zero: never
+
+	Waiting  int            // jobs in the queue, those that a worker has in hand included
+	Jobs     int            // jobs that ended
+	Sent     int            // recipients, whatever job they were in
+	Dead     map[Reason]int // recipients by reason, also those that were replayed since
+	Replayed int            // recipients of replayed jobs that ended: they are among Dead, and among Sent or Dead once more
+	NoJobs   int            // messages that were no job; their recipients can't be counted
+	// MaybeDuplicate is how many jobs say that some of their recipients may have been sent twice.
+	MaybeDuplicate int
+	FirstEndedAt   time.Time // zero: none has
+	LastEndedAt    time.Time
+
+	// Complete is false where no worker ran for so long that results were removed
+	// before they were summed up: then some of what was sent, or is dead, may be missing.
+	Complete bool
+}
+
+// DeadRecipients is the sum of Dead.
+func (s CampaignStatus) DeadRecipients() (n int) {
+	for _, count := range s.Dead {
+		n += count
+	}
+	return n
+}
+
+// ErrNoCampaign means that there is no such campaign: none was started, no job of it waits, and none has ended lately.
+var ErrNoCampaign = errors.New("there is no such campaign")
+
+// Status says how a campaign gets on. The error may be ErrNoCampaign.
+func (o *Organizer) Status(ctx context.Context, a Address) (CampaignStatus, error) {
+	s, err := o.status(ctx, a)
+	if err != nil {
+		return s, fmt.Errorf("campaign %s: %w", a.Campaign, err)
+	}
+	return s, nil
+}
+
+func (o *Organizer) status(ctx context.Context, a Address) (CampaignStatus, error) {
+	if err := a.Validate(); err != nil {
+		return CampaignStatus{}, err
+	}
+	// Before the results: a job leaves the queue after its result is stored, so none is missing in both.
+	info, err := infoOf(ctx, o.streams[CampaignsStream], jetstream.WithSubjectFilter(a.Subject()))
+	if err != nil {
+		return CampaignStatus{}, err
+	}
+	waiting := int(info.State.Subjects[a.Subject()])
+	summed, err := sumUp(ctx, o.streams, a)
+	if err != nil {
+		return CampaignStatus{}, err
+	}
+	if summed.order.ID == "" && waiting == 0 && summed.Jobs == 0 {
+		return CampaignStatus{}, ErrNoCampaign
+	}
+	return summed.status(waiting), nil
+}
+
+func (s sums) status(waiting int) CampaignStatus {
+	c := CampaignStatus{
+		Address: s.address, Ordered: s.order.ID != "", Waiting: waiting,
+		Jobs: s.Jobs, Sent: s.Sent, Dead: s.Dead, Replayed: s.Replayed, NoJobs: s.NoJobs, MaybeDuplicate: s.MaybeDuplicate,
+		FirstEndedAt: s.FirstEndedAt, LastEndedAt: s.LastEndedAt,
+		Complete: s.gapUntil.IsZero() || s.gapUntil.Before(s.FirstEndedAt),
+	}
+	uploading := false
+	if c.Ordered {
+		c.Recipients, c.CreatedAt, c.ExpiresAt = s.order.Recipients, s.order.CreatedAt, s.order.ExpiresAt
+		c.Left = s.order.Recipients - s.OfOrder
+		c.Uploaded = min(callSize*max(s.order.Stored, s.Highest), c.Recipients)
+		c.Complete = c.Left == 0 || s.gapUntil.Before(c.CreatedAt)
+		uploading = s.order.UploadedAt.IsZero()
+	}
+	switch {
+	case uploading:
+		c.State = CampaignUploading
+	case waiting == 0:
+		c.State = CampaignEnded
+	case c.Jobs == 0:
+		c.State = CampaignWaiting
+	default:
+		c.State = CampaignSending
+	}
+	return c
+}
+
+// CampaignFilter selects campaigns. Its zero value selects all.
+type CampaignFilter struct {
+	TitleID  uint32
+	Sender   string
+	Campaign string
+}
+
+func (f CampaignFilter) matches(a Address) bool {
+	return (f.TitleID == 0 || f.TitleID == a.TitleID) && (f.Sender == "" || f.Sender == a.Sender) &&
+		(f.Campaign == "" || f.Campaign == a.Campaign)
+}
+
+// Campaigns returns the campaigns that are known, by name: those that were
+// started, and those of which a job waits or has ended.
+func (o *Organizer) Campaigns(ctx context.Context, f CampaignFilter) ([]Address, error) {
+	known := make(map[Address]bool)
+	for _, of := range []struct{ stream, prefix string }{
+		{CampaignsStream, campaignsPrefix}, {ResultsStream, resultsPrefix}, {ControlStream, orderPrefix}, {ControlStream, tallyPrefix},
+	} {
+		info, err := infoOf(ctx, o.streams[of.stream], jetstream.WithSubjectFilter(of.prefix+"*.*.*"))
+		if err != nil {
+			return nil, fmt.Errorf("looking for campaigns: %w", err)
+		}
+		for subject := range info.State.Subjects {
+			a, err := parseTokens(subject, strings.TrimPrefix(subject, of.prefix), 3)
+			if err == nil && a.Campaign != "-" && f.matches(a) {
+				known[a] = true
+			}
+		}
+	}
+	all := make([]Address, 0, len(known))
+	for a := range known {
+		all = append(all, a)
+	}
+	slices.SortFunc(all, func(a, b Address) int { return strings.Compare(nameOrder(a), nameOrder(b)) })
+	return all, nil
+}
+
+// nameOrder sorts campaigns by name first.
+func nameOrder(a Address) string { return fmt.Sprintf("%s %010d %s", a.Campaign, a.TitleID, a.Sender) }
