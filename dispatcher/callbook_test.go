@@ -13,6 +13,8 @@ import (
 	"strconv"
 	"sync"
 	"time"
+
+	"github.com/invitedhq/invited/queue/embedded/embeddedtest"
 )
 
 // callBook is the calls of all workers as each saw them: what a worker can't
@@ -155,8 +157,9 @@ type line struct {
 	alive context.Context // ends with the process
 	kill  context.CancelFunc
 
+	held embeddedtest.Gate
+
 	mu       sync.Mutex
-	held     chan struct{} // closed when let go; nil: not held
 	troubles []*trouble
 }
 
@@ -194,36 +197,14 @@ func (l *line) troubled(from, to time.Time) bool {
 
 func (l *line) everTroubled() bool { return l.troubled(time.Time{}, time.Now()) }
 
-func (l *line) hold() {
-	l.mu.Lock()
-	defer l.mu.Unlock()
-	if l.held == nil {
-		l.held = make(chan struct{})
-	}
-}
+func (l *line) hold() { l.held.Shut() }
 
-func (l *line) letGo() {
-	l.mu.Lock()
-	defer l.mu.Unlock()
-	if l.held != nil {
-		close(l.held)
-		l.held = nil
-	}
-}
+func (l *line) letGo() { l.held.Open() }
 
 // wait waits while the line is held, and says whether it was.
 func (l *line) wait(ctx context.Context) bool {
-	l.mu.Lock()
-	held := l.held
-	l.mu.Unlock()
-	if held == nil {
-		return false
-	}
-	select {
-	case <-held:
-	case <-ctx.Done():
-	}
-	return true
+	waited, _ := l.held.Pass(ctx.Done())
+	return waited
 }
 
 var errHeld = errors.New("the process was stopped when it wanted to ask")

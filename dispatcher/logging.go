@@ -35,7 +35,7 @@ func (f *failureLog) log(ctx context.Context, log *slog.Logger, a answer) {
 		attrs = append(attrs, "retry_after", a.err.RetryAfter)
 	}
 	log.Debug("a call failed", append(attrs, "detail", a.err.Detail)...)
-	if (a.err.Status == 0 || a.err.Status == 401) && !f.noSenders {
+	if (a.err.Status == 0 || a.err.Kind == xbl.Unauthorized) && !f.noSenders {
 		attrs = append(attrs, "detail", a.err.Detail) // not the API's own words, which may name recipients
 	}
 	last := &f.said[a.err.Kind]

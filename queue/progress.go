@@ -333,16 +333,3 @@ func (q *Queue) SaveProgress(ctx context.Context, d *Delivery, p Progress, done 
 		obsolete: func() bool { return over() || q.progress.over(subject) },
 	})
 }
-
-// LoadProgress returns the job's stored progress, and whether there is any.
-func (q *Queue) LoadProgress(ctx context.Context, d *Delivery) (Progress, bool, error) {
-	data, _, err := q.progress.get(ctx, d.key().progressSubject())
-	if err != nil || data == nil {
-		return Progress{}, false, err
-	}
-	p, err := decodeProgress(d, data)
-	if errors.Is(err, errOtherJob) {
-		return Progress{}, false, nil
-	}
-	return p, err == nil, err
-}

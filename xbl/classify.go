@@ -31,6 +31,8 @@ func classify(a answer) *Error {
 		Status:  a.status,
 		Code:    humanText(code, a.token, maxCode),
 		Written: true,
+
+		Overloaded: a.status == http.StatusServiceUnavailable,
 	}
 	throttle, isThrottled := body.throttle()
 	switch {

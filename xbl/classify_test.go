@@ -170,3 +170,10 @@ func TestTextFromOutsideIsMadeSafe(t *testing.T) {
 	assert.True(t, strings.HasPrefix(e.Detail, "a b Invite-Reason: x [31m \uFFFDüü"), "got %.60q", e.Detail)
 	assert.True(t, strings.HasSuffix(e.Detail, "ü"), "cut between characters")
 }
+
+func TestOnlyA503SpeaksOfTheServiceAsAWhole(t *testing.T) {
+	for _, status := range []int{400, 401, 403, 404, 429, 500, 502, 503, 504} {
+		e := classify(answer{status: status, maxRetryAfter: time.Hour})
+		assert.Equalf(t, status == http.StatusServiceUnavailable, e.Overloaded, "status %d", status)
+	}
+}

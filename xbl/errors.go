@@ -73,6 +73,8 @@ type Error struct {
 	// RetryAfter is set for Throttled only: how long, from the answer on, the pair of sender and title must be left
 	// alone. Always between one second and [Options.MaxRetryAfter].
 	RetryAfter time.Duration
+	// Overloaded says that the service as a whole can't keep up (503), or a gateway before it: that says nothing of the pair's quota.
+	Overloaded bool
 	// Throttle holds the numbers of a ThrottledEntity; a field is zero where the answer had no usable value for it.
 	Throttle Throttle
 	// Err is the cause where there is one: a network error, an error of the token source, an ended context.

@@ -47,7 +47,7 @@ func (k *key) learn(now time.Time, c *Call, err *xbl.Error) {
 		k.fewerAtOnce(k.atOnce / 2)
 	case t.MaxRequests > 0 && t.Period > 0:
 		k.learnStated(now, c, Window{Max: t.MaxRequests, Per: t.Period}, err.RetryAfter)
-	case err.Status == 503: // a gateway that can't keep up says nothing of a quota
+	case err.Overloaded:
 	default:
 		k.learnGuessed(now, c, err.RetryAfter)
 	}

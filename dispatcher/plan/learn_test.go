@@ -193,7 +193,7 @@ func TestALimitOfCallsAtOnceLowersThoseAndNotTheRate(t *testing.T) {
 
 func TestAGatewayThatCantKeepUpSaysNothingOfAQuota(t *testing.T) {
 	k := &key{limits: Limits{MaxInFlight: 8}, atOnce: 8, title: &title{}}
-	k.learn(time.Unix(1_700_000_000, 0), &Call{}, &xbl.Error{Kind: xbl.Throttled, Status: 503, RetryAfter: 5 * time.Second})
+	k.learn(time.Unix(1_700_000_000, 0), &Call{}, &xbl.Error{Kind: xbl.Throttled, Overloaded: true, RetryAfter: 5 * time.Second})
 	assert.Empty(t, k.log.windows)
 	assert.Equal(t, 8, k.atOnce)
 }

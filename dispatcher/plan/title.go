@@ -96,7 +96,7 @@ func (t *title) answered(now time.Time, c *Call, err *xbl.Error, probe func() ba
 		}
 		t.openAt = now.Add(t.pause.NextBackOff())
 		return true
-	case err != nil && (!err.Written || err.Status == 503):
+	case err != nil && (!err.Written || err.Overloaded):
 		// No word of the API's own: a missing token, or a gateway that throttles.
 		return c.probe
 	}

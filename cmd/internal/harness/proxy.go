@@ -19,9 +19,10 @@ type Proxy struct {
 	over     chan struct{}
 	serving  sync.WaitGroup
 
+	network embeddedtest.Gate
+
 	mu     sync.Mutex
 	conns  map[net.Conn]struct{}
-	cut    chan struct{} // closed when healed; nil: whole
 	refuse bool
 	delay  time.Duration
 }
@@ -45,13 +46,7 @@ func NewProxy(t testing.TB, to string) *Proxy {
 }
 
 // Cut stops all bytes both ways, without a word to either side, as a network does. What was written meanwhile arrives later.
-func (p *Proxy) Cut() {
-	p.mu.Lock()
-	defer p.mu.Unlock()
-	if p.cut == nil {
-		p.cut = make(chan struct{})
-	}
-}
+func (p *Proxy) Cut() { p.network.Shut() }
 
 // Slow delays all that goes through, each way.
 func (p *Proxy) Slow(by time.Duration) {
@@ -70,12 +65,9 @@ func (p *Proxy) Refuse() {
 
 // Heal ends what Cut, Slow and Refuse began.
 func (p *Proxy) Heal() {
+	p.network.Open()
 	p.mu.Lock()
 	defer p.mu.Unlock()
-	if p.cut != nil {
-		close(p.cut)
-		p.cut = nil
-	}
 	p.refuse, p.delay = false, 0
 }
 
@@ -186,16 +178,6 @@ func (p *Proxy) pass(due time.Time) bool {
 	case <-p.over:
 		return false
 	}
-	p.mu.Lock()
-	cut := p.cut
-	p.mu.Unlock()
-	if cut == nil {
-		return true
-	}
-	select {
-	case <-cut:
-		return true
-	case <-p.over:
-		return false
-	}
+	_, open := p.network.Pass(p.over)
+	return open
 }

@@ -15,40 +15,25 @@ import (
 type Wire struct {
 	Server nats.InProcessConnProvider
 
-	mu       sync.Mutex
-	to, from chan struct{} // the server; closed when mended; nil: whole
-	conns    map[*wireConn]struct{}
+	to, from Gate // the server
+
+	mu    sync.Mutex
+	conns map[*wireConn]struct{}
 }
 
 // Cut stops everything that goes through. Cutting twice is cutting once.
 func (w *Wire) Cut() {
 	w.Deafen()
-	w.mu.Lock()
-	defer w.mu.Unlock()
-	if w.to == nil {
-		w.to = make(chan struct{})
-	}
+	w.to.Shut()
 }
 
 // Deafen stops what the server says. What it is told still gets there.
-func (w *Wire) Deafen() {
-	w.mu.Lock()
-	defer w.mu.Unlock()
-	if w.from == nil {
-		w.from = make(chan struct{})
-	}
-}
+func (w *Wire) Deafen() { w.from.Shut() }
 
 // Mend undoes Cut and Deafen.
 func (w *Wire) Mend() {
-	w.mu.Lock()
-	defer w.mu.Unlock()
-	for _, cut := range []*chan struct{}{&w.to, &w.from} {
-		if *cut != nil {
-			close(*cut)
-			*cut = nil
-		}
-	}
+	w.to.Open()
+	w.from.Open()
 }
 
 // Break ends the connections, and loses what was on its way. The next
@@ -64,27 +49,11 @@ func (w *Wire) Break() {
 	w.Mend()
 }
 
-// wait returns when the wire is whole, or false when over is closed first.
-func (w *Wire) wait(cut *chan struct{}, over <-chan struct{}) bool {
-	w.mu.Lock()
-	mended := *cut
-	w.mu.Unlock()
-	if mended == nil {
-		return true
-	}
-	select {
-	case <-mended:
-		return true
-	case <-over:
-		return false
-	}
-}
-
 // InProcessConn implements nats.InProcessConnProvider.
 func (w *Wire) InProcessConn() (net.Conn, error) {
 	w.mu.Lock()
 	defer w.mu.Unlock()
-	if w.to != nil || w.from != nil {
+	if w.to.IsShut() || w.from.IsShut() {
 		return nil, &net.OpError{Op: "dial", Err: net.ErrClosed}
 	}
 	inner, err := w.Server.InProcessConn()
@@ -112,7 +81,7 @@ func (c *wireConn) pump() {
 	for {
 		select {
 		case b := <-c.out:
-			if !c.wire.wait(&c.wire.to, c.closed) {
+			if _, open := c.wire.to.Pass(c.closed); !open {
 				return
 			}
 			if _, err := c.Conn.Write(b); err != nil {
@@ -126,7 +95,7 @@ func (c *wireConn) pump() {
 
 func (c *wireConn) Read(b []byte) (int, error) {
 	n, err := c.Conn.Read(b)
-	if !c.wire.wait(&c.wire.from, c.closed) {
+	if _, open := c.wire.from.Pass(c.closed); !open {
 		return 0, net.ErrClosed
 	}
 	return n, err
