@@ -21,6 +21,7 @@ const (
 	controlPrefix   = "invites.control."
 	orderPrefix     = controlPrefix + "order."
 	tallyPrefix     = controlPrefix + "tally."
+	termsPrefix     = controlPrefix + "terms."
 	throughSubject  = controlPrefix + "through"
 )
 

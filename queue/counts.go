@@ -57,18 +57,31 @@ func (r Result) deadByReason(h nats.Header) map[Reason]int {
 // superseded is what a result said that another has taken the place of. Whoever
 // has counted it takes it back: see tally.
 type superseded struct {
-	sequence uint64 // of INVITE_RESULTS
-	sent     int
-	dead     map[Reason]int
+	sequence  uint64 // of INVITE_RESULTS
+	sent      int
+	dead      map[Reason]int
+	cancelled int
 }
 
 func encodeSuperseded(s superseded) string {
-	return fmt.Sprintf("%d sent=%d %s", s.sequence, s.sent, encodeCounts(s.dead))
+	text := fmt.Sprintf("%d sent=%d %s", s.sequence, s.sent, encodeCounts(s.dead))
+	if s.cancelled > 0 {
+		text += fmt.Sprintf(" cancelled=%d", s.cancelled)
+	}
+	return text
 }
 
 // decodeSuperseded takes only what encodeSuperseded writes.
 func decodeSuperseded(text string) (s superseded, ok bool) {
 	parts := strings.Split(text, " ")
+	if len(parts) == 4 {
+		cancelled, isCancelled := strings.CutPrefix(parts[3], "cancelled=")
+		var err error
+		if s.cancelled, err = strconv.Atoi(cancelled); err != nil || !isCancelled || s.cancelled > MaxInvitedUsers {
+			return s, false
+		}
+		parts = parts[:3]
+	}
 	if len(parts) != 3 {
 		return s, false
 	}

@@ -15,6 +15,7 @@ type Dead struct {
 type Ending struct {
 	Sent           int       // recipients
 	Dead           []Dead    // one dead letter each
+	Cancelled      int       // recipients that are dropped: the job's campaign was cancelled
 	Attempts       int       // calls made
 	MaybeDuplicate bool      // a call's outcome was unknown: some may have been sent twice
 	EndedAt        time.Time // by this worker's clock; what is stored is the server's

@@ -21,6 +21,10 @@ type CampaignOrder struct {
 	ConnectionString string    // as in Job
 	Platform         string    // as in Job
 	ExpiresAt        time.Time // as in Job
+
+	// What a new campaign begins with; see CampaignTerms. Zero, where it is gone on with: as it is.
+	StartAt time.Time
+	Rate    float64
 }
 
 // job is one of the campaign's jobs, without its recipients and its name.
@@ -29,7 +33,7 @@ func (o CampaignOrder) job() Job {
 }
 
 // Validate says whether jobs can be made of it, whoever the recipients are: an
-// *AddressError or a *JobError if not.
+// *AddressError, a *JobError or ErrRate if not.
 func (o CampaignOrder) Validate() error {
 	one := new(Recipients)
 	one.Add(1)
@@ -45,6 +49,9 @@ func (o CampaignOrder) validate(r *Recipients) error {
 	}
 	if o.Address.Campaign == "-" {
 		return &AddressError{"campaign", "-", "is how results say that there is none; choose another name"}
+	}
+	if err := (CampaignTerms{Rate: o.Rate}).Validate(); err != nil {
+		return err
 	}
 	one := o.job()
 	one.InvitedUsers = []XUID{1}

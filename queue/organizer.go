@@ -69,8 +69,8 @@ type Upload struct {
 // gives up. progress is called as jobs are stored, from this goroutine; nil: nobody is told.
 //
 // Errors are an *AddressError or a *JobError, where nothing was stored;
-// ErrOtherRecipients, ErrOtherContent and ErrUploadInDoubt; and those of
-// publishing, such as ErrFull.
+// ErrOtherRecipients, ErrOtherContent, ErrOtherTerms, ErrStartPassed, ErrCancelled
+// and ErrUploadInDoubt; and those of publishing, such as ErrFull.
 func (o *Organizer) Start(ctx context.Context, c CampaignOrder, r *Recipients, progress func(Upload)) (Upload, error) {
 	if err := c.validate(r); err != nil {
 		return Upload{}, err

@@ -9,7 +9,7 @@ import (
 )
 
 // Result is how one job ended. Its JSON is the contract's: all fields are
-// always there.
+// always there, but for cancelled.
 type Result struct {
 	ID             string    `json:"id"`
 	TitleID        uint32    `json:"titleId"` // 0: could not be read
@@ -22,6 +22,7 @@ type Result struct {
 	PublishedAt    time.Time `json:"publishedAt"`
 	EndedAt        time.Time `json:"endedAt"`
 	MaybeDuplicate bool      `json:"maybeDuplicate"`
+	Cancelled      int       `json:"cancelled,omitzero"` // recipients that were dropped: their campaign was cancelled
 
 	Job         string `json:"-"` // the job's message, "<stream>:<sequence>"
 	Traceparent string `json:"-"` // as the producer sent it
@@ -30,7 +31,7 @@ type Result struct {
 func resultOf(d *Delivery, e Ending) Result {
 	r := Result{
 		ID: d.ID(), TitleID: d.Address.TitleID, Sender: d.Address.Sender, Campaign: d.Address.Campaign,
-		Sent: e.Sent, Attempts: e.Attempts, MaybeDuplicate: e.MaybeDuplicate,
+		Sent: e.Sent, Attempts: e.Attempts, MaybeDuplicate: e.MaybeDuplicate, Cancelled: e.Cancelled,
 		PublishedAt: d.PublishedAt.UTC(), EndedAt: e.EndedAt.UTC(),
 	}
 	most := -1

@@ -24,7 +24,7 @@ func (q *Queue) Settle(ctx context.Context, d *Delivery, e Ending, done func(err
 	maxPayload := q.nc.MaxPayload()
 	e.EndedAt = q.clock.toServer(e.EndedAt)
 	x := &entry{ctx: ctx, done: done, last: resultMessage(d, e), ack: d.Ack}
-	if e.MaybeDuplicate {
+	if e.MaybeDuplicate && e.Cancelled == 0 { // what was sent, as the other says, was not dropped
 		result := x.last
 		x.supersede = func(ctx context.Context, kept uint64) error { return q.supersede(ctx, result, kept) }
 	}

@@ -16,10 +16,14 @@ type CampaignState string
 
 // The states.
 const (
-	CampaignUploading CampaignState = "uploading" // not all of its jobs are stored: an upload is under way, or was interrupted
-	CampaignWaiting   CampaignState = "waiting"   // no job has ended
-	CampaignSending   CampaignState = "sending"   // some have
-	CampaignEnded     CampaignState = "ended"     // nothing waits. One without an order may go on
+	CampaignUploading  CampaignState = "uploading"  // not all of its jobs are stored: an upload is under way, or was interrupted
+	CampaignScheduled  CampaignState = "scheduled"  // its start is still to come
+	CampaignWaiting    CampaignState = "waiting"    // no job has ended
+	CampaignSending    CampaignState = "sending"    // some have
+	CampaignPaused     CampaignState = "paused"     // until it is resumed
+	CampaignCancelling CampaignState = "cancelling" // what is unsent is being dropped, as soon as a worker runs
+	CampaignCancelled  CampaignState = "cancelled"  // it has been
+	CampaignEnded      CampaignState = "ended"      // nothing waits. One without an order may go on
 )
 
 // CampaignStatus is how a campaign gets on: what is stored of how its jobs
@@ -37,12 +41,17 @@ type CampaignStatus struct {
 	CreatedAt  time.Time
 	ExpiresAt  time.Time // zero: never
 
-	Waiting  int            // jobs in the queue, those that a worker has in hand included
-	Jobs     int            // jobs that ended
-	Sent     int            // recipients, whatever job they were in
-	Dead     map[Reason]int // recipients by reason, also those that were replayed since
-	Replayed int            // recipients of replayed jobs that ended: they are among Dead, and among Sent or Dead once more
-	NoJobs   int            // messages that were no job; their recipients can't be counted
+	Terms        CampaignTerms // what people want of it now
+	TermsChanged time.Time     // zero: never
+
+	Waiting int            // jobs in the queue, those that a worker has in hand included
+	Jobs    int            // jobs that ended
+	Sent    int            // recipients, whatever job they were in
+	Dead    map[Reason]int // recipients by reason, also those that were replayed since
+	// Cancelled is how many recipients were dropped by Cancel; in the end those of the order whose jobs were never stored are among them.
+	Cancelled int
+	Replayed  int // recipients of replayed jobs that ended: they are among Dead, and among Sent or Dead once more
+	NoJobs    int // messages that were no job; their recipients can't be counted
 	// MaybeDuplicate is how many jobs say that some of their recipients may have been sent twice.
 	MaybeDuplicate int
 	FirstEndedAt   time.Time // zero: none has
@@ -83,40 +92,61 @@ func (o *Organizer) status(ctx context.Context, a Address) (CampaignStatus, erro
 		return CampaignStatus{}, err
 	}
 	waiting := int(info.State.Subjects[a.Subject()])
+	terms, known, changed, err := o.terms(ctx, a)
+	if err != nil {
+		return CampaignStatus{}, err
+	}
 	summed, err := sumUp(ctx, o.streams, a)
 	if err != nil {
 		return CampaignStatus{}, err
 	}
-	if summed.order.ID == "" && waiting == 0 && summed.Jobs == 0 {
+	if summed.order.ID == "" && waiting == 0 && summed.Jobs == 0 && known == 0 {
 		return CampaignStatus{}, ErrNoCampaign
 	}
-	return summed.status(waiting), nil
+	c := summed.status(waiting)
+	c.Terms, c.TermsChanged = terms, changed
+	c.settle(info.TimeStamp)
+	return c, nil
+}
+
+// settle says what state it is in.
+func (c *CampaignStatus) settle(now time.Time) {
+	done := c.Waiting == 0
+	switch {
+	case c.Terms.Cancelled && done:
+		c.State = CampaignCancelled
+		c.Cancelled, c.Left = c.Cancelled+c.Left, 0
+	case c.Terms.Cancelled:
+		c.State = CampaignCancelling
+	case c.State == CampaignUploading:
+	case done:
+		c.State = CampaignEnded
+	case c.Terms.Paused:
+		c.State = CampaignPaused
+	case now.Before(c.Terms.StartAt):
+		c.State = CampaignScheduled
+	case c.Jobs == 0:
+		c.State = CampaignWaiting
+	default:
+		c.State = CampaignSending
+	}
 }
 
 func (s sums) status(waiting int) CampaignStatus {
 	c := CampaignStatus{
-		Address: s.address, Ordered: s.order.ID != "", Waiting: waiting,
+		Address: s.address, Ordered: s.order.ID != "", Waiting: waiting, Cancelled: s.Cancelled,
 		Jobs: s.Jobs, Sent: s.Sent, Dead: s.Dead, Replayed: s.Replayed, NoJobs: s.NoJobs, MaybeDuplicate: s.MaybeDuplicate,
 		FirstEndedAt: s.FirstEndedAt, LastEndedAt: s.LastEndedAt,
 		Complete: s.gapUntil.IsZero() || s.gapUntil.Before(s.FirstEndedAt),
 	}
-	uploading := false
 	if c.Ordered {
 		c.Recipients, c.CreatedAt, c.ExpiresAt = s.order.Recipients, s.order.CreatedAt, s.order.ExpiresAt
 		c.Left = s.order.Recipients - s.OfOrder
 		c.Uploaded = min(callSize*max(s.order.Stored, s.Highest), c.Recipients)
 		c.Complete = c.Left == 0 || s.gapUntil.Before(c.CreatedAt)
-		uploading = s.order.UploadedAt.IsZero()
-	}
-	switch {
-	case uploading:
-		c.State = CampaignUploading
-	case waiting == 0:
-		c.State = CampaignEnded
-	case c.Jobs == 0:
-		c.State = CampaignWaiting
-	default:
-		c.State = CampaignSending
+		if s.order.UploadedAt.IsZero() {
+			c.State = CampaignUploading
+		}
 	}
 	return c
 }
@@ -139,6 +169,7 @@ func (o *Organizer) Campaigns(ctx context.Context, f CampaignFilter) ([]Address,
 	known := make(map[Address]bool)
 	for _, of := range []struct{ stream, prefix string }{
 		{CampaignsStream, campaignsPrefix}, {ResultsStream, resultsPrefix}, {ControlStream, orderPrefix}, {ControlStream, tallyPrefix},
+		{ControlStream, termsPrefix},
 	} {
 		info, err := infoOf(ctx, o.streams[of.stream], jetstream.WithSubjectFilter(of.prefix+"*.*.*"))
 		if err != nil {

@@ -34,7 +34,7 @@ func (q *Queue) supersede(ctx context.Context, result *nats.Msg, kept uint64) er
 	m := &nats.Msg{Subject: result.Subject, Data: result.Data, Header: maps.Clone(result.Header)}
 	setHeader(m.Header, nats.MsgIdHdr, result.Header.Get(nats.MsgIdHdr)+againSuffix)
 	if err == nil {
-		setHeader(m.Header, headerSupersedes, encodeSuperseded(superseded{kept, r.Sent, r.deadByReason(old.Header)}))
+		setHeader(m.Header, headerSupersedes, encodeSuperseded(superseded{kept, r.Sent, r.deadByReason(old.Header), r.Cancelled}))
 	}
 	if _, err := q.js.PublishMsg(ctx, m, jetstream.WithRetryAttempts(0)); err != nil {
 		return fmt.Errorf("a result in place of %d: %w", kept, err)

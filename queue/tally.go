@@ -21,6 +21,7 @@ type tallyRecord struct {
 	Jobs           int            `json:"jobs"`
 	Sent           int            `json:"sent"` // recipients, as all below that do not say otherwise
 	Dead           map[Reason]int `json:"dead,omitempty"`
+	Cancelled      int            `json:"cancelled,omitempty"`
 	Replayed       int            `json:"replayed,omitempty"`       // that have ended again: they were dead before
 	NoJobs         int            `json:"noJobs,omitempty"`         // messages that were no job: their recipients can't be known
 	MaybeDuplicate int            `json:"maybeDuplicate,omitempty"` // jobs
@@ -65,7 +66,7 @@ func (t *tally) add(m jetstream.Msg) error {
 		return err
 	}
 	r, err := parseResult(&nats.Msg{Data: m.Data(), Header: m.Headers()})
-	if err == nil && r.Sent >= 0 && r.Dead >= 0 {
+	if err == nil && r.Sent >= 0 && r.Dead >= 0 && r.Cancelled >= 0 {
 		t.count(meta.Sequence.Stream, r, m.Headers())
 	} // else somebody else wrote it
 	t.Through = meta.Sequence.Stream
@@ -76,10 +77,9 @@ func (t *tally) add(m jetstream.Msg) error {
 func (t *tally) count(sequence uint64, r Result, h nats.Header) {
 	again := h.Get(headerReplay) != ""
 	if s, ok := decodeSuperseded(h.Get(headerSupersedes)); ok && s.sequence < sequence && t.has(s.sequence) {
-		t.apply(-1, s.sent, s.dead, r.ID, again)
+		t.apply(-1, ended{s.sent, s.dead, s.cancelled}, r.ID, again)
 	}
-	dead := r.deadByReason(h)
-	t.apply(1, r.Sent, dead, r.ID, again)
+	t.apply(1, ended{r.Sent, r.deadByReason(h), r.Cancelled}, r.ID, again)
 	if r.MaybeDuplicate {
 		t.MaybeDuplicate++
 	}
@@ -98,12 +98,20 @@ func (t *tally) has(sequence uint64) bool {
 	return seen || sequence <= t.counted
 }
 
+// ended is how many recipients of a job ended, and how.
+type ended struct {
+	sent      int
+	dead      map[Reason]int
+	cancelled int
+}
+
 // apply adds a result's counts, or takes them back.
-func (t *tally) apply(sign, sent int, dead map[Reason]int, jobID string, again bool) {
+func (t *tally) apply(sign int, e ended, jobID string, again bool) {
 	t.Jobs += sign
-	t.Sent += sign * sent
-	ended := sent
-	for reason, n := range dead {
+	t.Sent += sign * e.sent
+	t.Cancelled += sign * e.cancelled
+	ended := e.sent + e.cancelled
+	for reason, n := range e.dead {
 		if t.Dead == nil {
 			t.Dead = make(map[Reason]int)
 		}

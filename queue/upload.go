@@ -77,6 +77,7 @@ func passing(err error) bool {
 	}
 	for _, lasting := range []error{
 		ErrOtherRecipients, ErrOtherContent, ErrUploadInDoubt, ErrTooLarge, errRecord, context.Canceled,
+		ErrCancelled, ErrOtherTerms, ErrStartPassed,
 	} {
 		if errors.Is(err, lasting) {
 			return false
@@ -96,6 +97,9 @@ func (u *uploader) try(ctx context.Context) error {
 	for u.record.Stored < u.sum.Jobs {
 		if err := u.send(ctx); err != nil {
 			return err
+		}
+		if t, _, _, err := u.terms(ctx, u.order.Address); err == nil && t.Cancelled {
+			return ErrCancelled
 		}
 		u.told()
 	}
@@ -123,6 +127,9 @@ func (u *uploader) open(ctx context.Context) error {
 	case err != nil:
 		return err
 	case revision == 0:
+		if err := u.agree(ctx, u.order, true); err != nil {
+			return err
+		}
 		u.revision, u.record = 0, orderRecord{
 			ID: strings.ToLower(rand.Text()[:8]), Recipients: u.sum.Recipients, Digest: u.digest, Content: u.content,
 			CreatedAt: time.Now().UTC(), ExpiresAt: u.order.ExpiresAt.UTC(),
@@ -132,6 +139,9 @@ func (u *uploader) open(ctx context.Context) error {
 		return ErrOtherRecipients
 	case r.Content != u.content:
 		return ErrOtherContent
+	}
+	if err := u.agree(ctx, u.order, false); err != nil {
+		return err
 	}
 	u.record, u.revision, u.after = r, revision, nil
 	if r.Sending == 0 {

@@ -1,0 +1,115 @@
+package queue_test
+
+import (
+	"math"
+	"testing"
+	"time"
+
+	"github.com/stretchr/testify/assert"
+	"github.com/stretchr/testify/require"
+
+	"github.com/invitedhq/invited/queue"
+)
+
+func TestWhatIsWantedOfACampaignIsKept(t *testing.T) {
+	inFakeTime(t, queue.Options{}, func(t *testing.T, f *fixture) {
+		o := organize(t, f.nc, 3)
+		_, err := o.Pause(t.Context(), campaign)
+		require.ErrorIs(t, err, queue.ErrNoCampaign)
+		f.start(queue.CampaignOrder{Address: campaign}, players(1, 48))
+		assert.Equal(t, queue.CampaignWaiting, f.status(campaign).State)
+
+		_, err = o.Pause(t.Context(), campaign)
+		require.NoError(t, err)
+		s := f.status(campaign)
+		assert.Equal(t, queue.CampaignPaused, s.State)
+		assert.WithinDuration(t, time.Now(), s.TermsChanged, time.Second)
+
+		at := time.Now().Add(time.Hour)
+		_, err = o.SetStart(t.Context(), campaign, at)
+		require.NoError(t, err)
+		_, err = o.SetRate(t.Context(), campaign, 2.5)
+		require.NoError(t, err)
+		terms, err := o.Resume(t.Context(), campaign)
+		require.NoError(t, err)
+		assert.Equal(t, queue.CampaignTerms{StartAt: at.UTC().Round(0), Rate: 2.5}, terms, "each change leaves the others")
+		s = f.status(campaign)
+		assert.Equal(t, queue.CampaignScheduled, s.State)
+		assert.Equal(t, terms, s.Terms)
+		time.Sleep(time.Hour)
+		assert.Equal(t, queue.CampaignWaiting, f.status(campaign).State)
+
+		for _, rate := range []float64{-1, math.NaN(), math.Inf(1), queue.MinCampaignRate / 2, queue.MaxCampaignRate * 2} {
+			_, err = o.SetRate(t.Context(), campaign, rate)
+			require.ErrorIs(t, err, queue.ErrRate, "%g", rate)
+		}
+	})
+}
+
+func TestACancelledCampaignStaysSo(t *testing.T) {
+	inFakeTime(t, queue.Options{}, func(t *testing.T, f *fixture) {
+		o := organize(t, f.nc, 3)
+		f.start(queue.CampaignOrder{Address: campaign}, players(1, 48))
+		for range 2 { // again does no harm
+			terms, err := o.Cancel(t.Context(), campaign)
+			require.NoError(t, err)
+			require.True(t, terms.Cancelled)
+		}
+		assert.Equal(t, queue.CampaignCancelling, f.status(campaign).State, "no worker has dropped anything")
+		_, err := o.Resume(t.Context(), campaign)
+		require.ErrorIs(t, err, queue.ErrCancelled)
+		_, err = o.Start(t.Context(), queue.CampaignOrder{Address: campaign}, players(1, 48), nil)
+		require.ErrorIs(t, err, queue.ErrCancelled)
+	})
+}
+
+func TestAnUploadThatIsCancelledStops(t *testing.T) {
+	inFakeTime(t, queue.Options{}, func(t *testing.T, f *fixture) {
+		o := organize(t, f.nc, 1)
+		_, err := o.Start(t.Context(), queue.CampaignOrder{Address: campaign}, players(1, 16*10), func(u queue.Upload) {
+			if u.Stored == 16*4 {
+				_, err := o.Cancel(t.Context(), campaign)
+				require.NoError(t, err)
+			}
+		})
+		require.ErrorIs(t, err, queue.ErrCancelled)
+		assert.Equal(t, 5, f.count(queue.CampaignsStream))
+	})
+}
+
+func TestAStartThatIsGoneOnWithKeepsItsTerms(t *testing.T) {
+	inFakeTime(t, queue.Options{}, func(t *testing.T, f *fixture) {
+		o := organize(t, f.nc, 3)
+		order := queue.CampaignOrder{Address: campaign, StartAt: time.Now().Add(time.Hour), Rate: 10}
+		start := func(o *queue.Organizer, order queue.CampaignOrder) error {
+			_, err := o.Start(t.Context(), order, players(1, 48), nil)
+			return err
+		}
+		passed := order
+		passed.StartAt = time.Now().Add(-time.Second)
+		require.ErrorIs(t, start(o, passed), queue.ErrStartPassed)
+		require.NoError(t, start(o, order))
+		require.NoError(t, start(o, order), "the same again")
+		_, err := o.SetRate(t.Context(), campaign, 5)
+		require.NoError(t, err)
+		require.ErrorIs(t, start(o, order), queue.ErrOtherTerms, "it would go on at another rate than is asked for")
+		order.Rate, order.StartAt = 0, time.Time{}
+		require.NoError(t, start(o, order))
+		assert.InDelta(t, 5, f.status(campaign).Terms.Rate, 0)
+		time.Sleep(2 * time.Hour)
+		order.StartAt = time.Now().Add(-time.Minute)
+		require.ErrorIs(t, start(o, order), queue.ErrOtherTerms)
+	})
+}
+
+func TestTermsThatNobodyCanHaveMeantAreToldOf(t *testing.T) {
+	inFakeTime(t, queue.Options{}, func(t *testing.T, f *fixture) {
+		o := organize(t, f.nc, 3)
+		f.start(queue.CampaignOrder{Address: campaign}, players(1, 48))
+		for _, body := range []string{`{"pause":true}`, `{"rate":-1}`, "no record", `{"rate":1e99}`} {
+			f.raw("invites.control.terms.100.alice.spring", body)
+			_, err := o.Status(t.Context(), campaign)
+			require.ErrorContains(t, err, "invites.control.terms.100.alice.spring", body)
+		}
+	})
+}
