@@ -55,9 +55,11 @@ type CallEnded struct {
 type JobEnded struct {
 	TitleID uint32
 	Lane    queue.Lane
-	Sent    int           // recipients
-	Dead    []DeadLetter  // one for each that was stored
-	Took    time.Duration // from publish to the last 204; zero where nothing was sent
+	Sent    int          // recipients
+	Dead    []DeadLetter // one for each that was stored
+	// Cancelled is how many recipients were dropped.
+	Cancelled int
+	Took      time.Duration // from publish to the last 204; zero where nothing was sent
 }
 
 // DeadLetter is one stored dead letter. What is no job has no recipients.

@@ -18,6 +18,11 @@ func (d *Dispatcher) Own(partition int, keys []queue.KeyState) {
 	})
 }
 
+// Withdraw implements queue.Worker.
+func (d *Dispatcher) Withdraw(campaign queue.Address) {
+	d.do(func(l *loop) { l.withdraw(campaign) })
+}
+
 // Disown implements queue.Worker.
 func (d *Dispatcher) Disown(ctx context.Context, partition int, lost bool) (clean bool) {
 	done := make(chan struct{})
@@ -57,16 +62,16 @@ func (l *loop) disown(partition int, lost bool, done chan struct{}) {
 		if h.delivery.Partition != partition {
 			continue
 		}
-		h.leaving = true
 		switch {
 		case lost:
 			h.lost, h.again = true, nil // its lease went with the partition
 		case h.again != nil:
 			l.takeBack(h)
 		}
-		if h.job != nil && !h.ending && l.plan.Drop(now, h.job) {
+		if h.done && lost { // withdrawn, and what ended of it may not be stored any more
 			l.letGo(h)
 		}
+		l.unplan(now, h)
 	}
 	if lost {
 		delete(l.owned, partition)
@@ -76,6 +81,29 @@ func (l *loop) disown(partition int, lost bool, done chan struct{}) {
 	}
 	l.leaving[partition] = &leaving{done: done, waiting: l.heldOf(partition)}
 	l.left(now)
+}
+
+// withdraw gives a campaign's jobs back, but for what is in a call.
+func (l *loop) withdraw(campaign queue.Address) {
+	l.drain()
+	now := time.Now()
+	for _, h := range l.inOrder() {
+		if h.delivery.Address != campaign || h.lost && h.again == nil {
+			continue
+		}
+		if h.again != nil {
+			l.takeBack(h)
+		}
+		l.unplan(now, h)
+	}
+}
+
+// unplan ends the sending of a job. It is let go at once, or when its calls are answered.
+func (l *loop) unplan(now time.Time, h *held) {
+	h.leaving = true
+	if h.job != nil && !h.ending && !h.done && l.plan.Drop(now, h.job) {
+		l.letGo(h)
+	}
 }
 
 // takeBack makes a job that was lost, and has come back while it is in a call, this worker's again.

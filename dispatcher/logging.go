@@ -62,5 +62,5 @@ func (l *loop) logEnded(h *held) {
 			"status", dead.Status, "code", dead.ErrorCode) // its detail, which may name recipients, is in the letter
 	}
 	l.log.Debug("job ended", "job", h.delivery.ID(), "title", h.delivery.Address.TitleID, "sent", h.end.Sent,
-		"dead", len(h.end.Dead), "attempts", h.end.Attempts, "maybe_duplicate", h.end.MaybeDuplicate)
+		"dead", len(h.end.Dead), "cancelled", h.end.Cancelled, "attempts", h.end.Attempts, "maybe_duplicate", h.end.MaybeDuplicate)
 }

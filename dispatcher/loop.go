@@ -42,7 +42,7 @@ type held struct {
 	ending   bool // its ending is being stored
 	end      queue.Ending
 	saving   int  // records of progress on their way
-	leaving  bool // its partition is given away
+	leaving  bool // its partition is given away, or its campaign withdrawn
 	lost     bool // or was taken
 	done     bool // and nothing of the job is in a call any more
 }
@@ -192,6 +192,10 @@ func (l *loop) deliver(x *queue.Delivery) {
 		l.settle(h, queue.Ending{Dead: []queue.Dead{dead}, EndedAt: now})
 		return
 	}
+	if x.Cancelled {
+		l.settle(h, cancelled(x, now))
+		return
+	}
 	h.job = l.jobOf(x, h)
 	l.plan.Add(now, h.job)
 	if recalled {
@@ -227,6 +231,7 @@ func (l *loop) jobOf(x *queue.Delivery, h *held) *plan.Job {
 		Expiry:           x.Job.ExpiresAt,
 		MaybeSent:        x.MaybeSent,
 		MaybeDuplicate:   x.MaybeSent,
+		Rate:             x.Rate,
 		Ref:              h,
 	}
 	if j.ExpiresAt.IsZero() && x.Lane == queue.Interactive {

@@ -28,6 +28,17 @@ func (l *loop) settle(h *held, e queue.Ending) {
 	})
 }
 
+// cancelled is the ending of a job whose campaign was cancelled: what ended of
+// it before, and the rest is dropped. One that a gone owner may have sent says so.
+func cancelled(x *queue.Delivery, now time.Time) queue.Ending {
+	e := queue.Ending{MaybeDuplicate: x.MaybeSent, EndedAt: now, Cancelled: len(x.Job.InvitedUsers)}
+	if p := x.Progress; p != nil {
+		e.Sent, e.Dead, e.Attempts, e.MaybeDuplicate = p.Sent, p.Dead, p.Attempts, p.MaybeDuplicate || x.MaybeSent
+		e.Cancelled -= endedOfAll(*p)
+	}
+	return e
+}
+
 // saveProgress has what ended of a job stored, so that a crash repeats nothing of it.
 func (l *loop) saveProgress(h *held) {
 	l.storing++
@@ -86,11 +97,11 @@ func (l *loop) noted(s stored) {
 }
 
 func endedOf(h *held) JobEnded {
-	e := JobEnded{TitleID: h.delivery.Address.TitleID, Lane: h.delivery.Lane, Sent: h.end.Sent}
+	e := JobEnded{TitleID: h.delivery.Address.TitleID, Lane: h.delivery.Lane, Sent: h.end.Sent, Cancelled: h.end.Cancelled}
 	for _, dead := range h.end.Dead {
 		e.Dead = append(e.Dead, DeadLetter{Reason: dead.Reason, Recipients: len(dead.Recipients)})
 	}
-	if h.end.Sent > 0 {
+	if h.end.Sent > 0 && h.job != nil && !h.job.SentAt.IsZero() {
 		e.Took = h.job.SentAt.Sub(h.delivery.Published)
 	}
 	return e

@@ -110,7 +110,9 @@ func (m *Metrics) CallEnded(c dispatcher.CallEnded) {
 func (m *Metrics) JobEnded(j dispatcher.JobEnded) {
 	t := m.title(j.TitleID)
 	lane := t.lanes.of(j.Lane)
-	lane.jobs[outcomeOf(j)].Inc()
+	if outcome := outcomeOf(j); outcome != "" {
+		lane.jobs[outcome].Inc()
+	}
 	lane.sent.Add(float64(j.Sent))
 	for _, letter := range j.Dead {
 		lane.dead[letter.Reason].Add(float64(letter.Recipients))
@@ -133,9 +135,12 @@ func (m *Metrics) TokenRefreshed(problem *xbl.TokenError) {
 	m.refreshes[result].Inc()
 }
 
+// outcomeOf is empty for a job of which nothing was sent, nor is dead: its campaign was cancelled.
 func outcomeOf(j dispatcher.JobEnded) string {
 	switch {
-	case len(j.Dead) == 0:
+	case j.Sent == 0 && len(j.Dead) == 0:
+		return ""
+	case len(j.Dead) == 0 && j.Cancelled == 0:
 		return "sent"
 	case j.Sent > 0:
 		return "partial"

@@ -8,6 +8,7 @@ import (
 	"sync"
 	"time"
 
+	"github.com/nats-io/nats.go"
 	"github.com/nats-io/nats.go/jetstream"
 )
 
@@ -21,15 +22,16 @@ const (
 )
 
 // campaigns runs one source for each campaign, of a partition that is this
-// worker's, that has jobs: a consumer of its own lets an operator pause it, and
-// no campaign fill another's window.
+// worker's, that has jobs: a consumer of its own lets each go by its own terms,
+// and no campaign fill another's window.
 //
-// One goroutine discovers and removes, in turn, so that neither can miss what
-// the other does: after a removal everything is discovered anew.
+// One goroutine discovers, steers and removes, in turn, so that none can miss
+// what the others do: after a removal everything is discovered anew.
 type campaigns struct {
 	q      *Queue
 	stream jetstream.Stream
-	handle func(*Delivery)
+	worker Worker
+	terms  *termsBook
 	now    chan struct{} // holds one token when there is reason to look at once
 
 	mu      sync.Mutex
@@ -44,6 +46,8 @@ type ownedCampaigns struct {
 	ctx   context.Context // of their sources
 	claim claim
 	found bool // all that there were at the start
+	// taken are the campaigns' subjects of which all is known that a former owner had in hand.
+	taken map[string]bool
 }
 
 type campaign struct {
@@ -53,14 +57,17 @@ type campaign struct {
 	checked time.Time
 }
 
-func newCampaigns(q *Queue, handle func(*Delivery)) *campaigns {
+func newCampaigns(q *Queue, worker Worker) *campaigns {
 	return &campaigns{
-		q: q, stream: q.streams[CampaignsStream], handle: handle, now: make(chan struct{}, 1),
+		q: q, stream: q.streams[CampaignsStream], worker: worker, terms: newTermsBook(q), now: make(chan struct{}, 1),
 		owned: make(map[int]ownedCampaigns), running: make(map[string]*campaign),
 	}
 }
 
 func (c *campaigns) run(ctx context.Context) {
+	if listening, err := c.q.nc.Subscribe(termsPrefix+">", func(*nats.Msg) { signal(c.now) }); err == nil {
+		defer func() { _ = listening.Unsubscribe() }()
+	} // else terms are seen at the next tick
 	tick := time.NewTicker(discoverEvery)
 	defer tick.Stop()
 	for {
@@ -70,6 +77,13 @@ func (c *campaigns) run(ctx context.Context) {
 		case <-ctx.Done():
 			return
 		}
+		if err := c.terms.update(ctx); err != nil {
+			if ctx.Err() == nil {
+				c.q.trouble.warn(c.q.log, "what is wanted of campaigns can't be read: those under way go on as they are, others wait", "error", err)
+			}
+			continue
+		}
+		c.steer()
 		if err := c.discover(ctx); err != nil && ctx.Err() == nil {
 			c.q.log.Debug("campaigns could not be looked for", "error", err)
 		}
@@ -81,7 +95,7 @@ func (c *campaigns) run(ctx context.Context) {
 func (c *campaigns) own(ctx context.Context, partition int, claim claim) {
 	c.mu.Lock()
 	defer c.mu.Unlock()
-	c.owned[partition] = ownedCampaigns{ctx: ctx, claim: claim}
+	c.owned[partition] = ownedCampaigns{ctx: ctx, claim: claim, taken: make(map[string]bool)}
 	c.current = false
 	signal(c.now)
 }
@@ -123,9 +137,7 @@ func (c *campaigns) disown(partition int) bool {
 // discover starts a source for each subject that has jobs and no source. The
 // subjects are read only after something new was published.
 func (c *campaigns) discover(ctx context.Context) error {
-	asking, cancel := context.WithTimeout(ctx, tryTimeout)
-	defer cancel()
-	info, err := c.stream.Info(asking)
+	info, err := infoOf(ctx, c.stream)
 	if err != nil {
 		return err
 	}
@@ -138,7 +150,7 @@ func (c *campaigns) discover(ctx context.Context) error {
 	if same {
 		return nil
 	}
-	info, err = c.stream.Info(asking, jetstream.WithSubjectFilter(campaignsPrefix+">"))
+	info, err = infoOf(ctx, c.stream, jetstream.WithSubjectFilter(campaignsPrefix+">"))
 	c.mu.Lock()
 	defer c.mu.Unlock()
 	if err != nil {
@@ -162,12 +174,16 @@ func (c *campaigns) start(subject string) {
 	if !owned || c.running[subject] != nil {
 		return
 	}
+	claim := o.claim
+	if o.taken[subject] && claim.from != released {
+		claim.from = mine // what comes again was given back by this worker
+	}
 	ctx, stop := context.WithCancel(o.ctx)
 	r := &campaign{
 		source: c.q.newSource(sourceConfig{
 			stream: CampaignsStream, name: campaignConsumer(subject), subject: subject,
-			window: c.q.opts.CampaignMaxInHand, partition: n, claim: o.claim,
-		}, c.handle),
+			window: c.q.opts.CampaignMaxInHand, partition: n, claim: claim, steer: c.terms.at(subject, c.q.clock.toServer(time.Now())),
+		}, c.worker.Deliver),
 		stop: stop, stopped: make(chan struct{}),
 	}
 	c.running[subject] = r
@@ -176,6 +192,48 @@ func (c *campaigns) start(subject string) {
 		defer stop()
 		r.run(ctx)
 	}()
+}
+
+// steer has each campaign whose terms have changed go by them: its source ends,
+// what the worker has in hand of it and is not in a call is given back, and a new
+// source begins.
+func (c *campaigns) steer() {
+	changed := c.changed()
+	for _, r := range changed {
+		r.stop()
+	}
+	for _, r := range changed {
+		<-r.stopped
+		if address, err := ParseSubject(r.cfg.FilterSubject); err == nil && !r.steer.held {
+			c.worker.Withdraw(address)
+		}
+		c.restart(r)
+	}
+}
+
+func (c *campaigns) changed() (changed []*campaign) {
+	now := c.q.clock.toServer(time.Now())
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	for subject, r := range c.running {
+		if r.steer != c.terms.at(subject, now) {
+			changed = append(changed, r)
+		}
+	}
+	return changed
+}
+
+// restart begins a campaign anew whose source has ended, unless its partition was given away.
+func (c *campaigns) restart(r *campaign) {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	subject := r.cfg.FilterSubject
+	if c.running[subject] != r {
+		return
+	}
+	delete(c.running, subject)
+	c.owned[r.partition].taken[subject] = r.takenOver()
+	c.start(subject)
 }
 
 // removeOver removes sources, and their consumers, of campaigns that are over.
@@ -198,7 +256,7 @@ func (c *campaigns) idle() (idle []*campaign) {
 	c.mu.Lock()
 	defer c.mu.Unlock()
 	for _, r := range c.running {
-		if r.idle() >= campaignIdle && time.Since(r.checked) >= campaignIdle {
+		if !r.steer.held && r.idle() >= campaignIdle && time.Since(r.checked) >= campaignIdle {
 			idle = append(idle, r)
 		}
 	}

@@ -58,7 +58,7 @@ func (q *Queue) consume(ctx context.Context, worker Worker) {
 
 	members := newMembers(q)
 	q.members.Store(members)
-	campaigns := newCampaigns(q, worker.Deliver)
+	campaigns := newCampaigns(q, worker)
 	partitions := make([]*partition, q.partitions)
 	for n := range partitions {
 		partitions[n] = newPartition(n, members, worker, campaigns)

@@ -25,6 +25,8 @@ type Delivery struct {
 	Redelivered bool      // the server delivered it before; false is no proof that it did not
 	MaybeSent   bool      // an owner that is gone had it in hand, or may have had: it may have been sent
 	Partition   int       // of its key
+	Cancelled   bool      // its campaign is: what is unsent of the job is to be dropped
+	Rate        float64   // of its campaign, in recipients per second at most; 0: no such limit
 	Traceparent string    // as the producer sent it; empty: none
 
 	lease   lease

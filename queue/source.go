@@ -38,6 +38,7 @@ type source struct {
 	stream    jetstream.Stream
 	cfg       jetstream.ConsumerConfig
 	partition int
+	steer     steer // of a campaign
 	handle    func(*Delivery)
 
 	in        *intake
@@ -56,6 +57,7 @@ type sourceConfig struct {
 	window                int // unacknowledged jobs
 	partition             int
 	claim                 claim
+	steer                 steer
 }
 
 func (q *Queue) newSource(c sourceConfig, handle func(*Delivery)) *source {
@@ -64,7 +66,7 @@ func (q *Queue) newSource(c sourceConfig, handle func(*Delivery)) *source {
 		window *= asideFactor
 	}
 	s := &source{
-		q: q, stream: q.streams[c.stream], partition: c.partition, handle: handle, inHand: newInHand(c.window, oneKey),
+		q: q, stream: q.streams[c.stream], partition: c.partition, steer: c.steer, handle: handle, inHand: newInHand(c.window, oneKey),
 		swallowed: make(chan message, lookedAt),
 		takeover:  takeover{claim: c.claim, window: window},
 		cfg: jetstream.ConsumerConfig{
@@ -132,6 +134,10 @@ func wait(ctx context.Context, d time.Duration) {
 func (s *source) pull(ctx context.Context) error {
 	if err := s.takeOver(ctx); err != nil {
 		return err
+	}
+	if s.steer.held { // what a gone owner had in hand is known all the same: the owner after this one could not find out
+		<-ctx.Done()
+		return nil
 	}
 	consumer, err := s.ensure(ctx)
 	if err != nil {
@@ -327,6 +333,7 @@ func (s *source) deliver(ctx context.Context, m message) {
 	m.lease.ended = func() { s.inHand.left(time.Now(), sequence) }
 	d := newDelivery(m)
 	d.Partition, d.MaybeSent = s.partition, s.takeover.suspects(d)
+	d.Cancelled, d.Rate = s.steer.cancelled, s.steer.rate
 	d.Published, d.Expires = s.q.clock.toHere(d.PublishedAt), s.q.clock.toHere(d.Job.ExpiresAt)
 	if !s.prepare(ctx, d) {
 		_ = d.Release(0)

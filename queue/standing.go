@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"slices"
+	"strconv"
 	"strings"
 	"time"
 
@@ -158,6 +159,21 @@ type CampaignFilter struct {
 	Campaign string
 }
 
+// tokens are the end of the subjects that it selects.
+func (f CampaignFilter) tokens() string {
+	title := "*"
+	if f.TitleID != 0 {
+		title = strconv.FormatUint(uint64(f.TitleID), 10)
+	}
+	name := func(s string) string {
+		if checkName("", s) != nil {
+			return "*" // none has it
+		}
+		return s
+	}
+	return title + "." + name(f.Sender) + "." + name(f.Campaign)
+}
+
 func (f CampaignFilter) matches(a Address) bool {
 	return (f.TitleID == 0 || f.TitleID == a.TitleID) && (f.Sender == "" || f.Sender == a.Sender) &&
 		(f.Campaign == "" || f.Campaign == a.Campaign)
@@ -171,7 +187,7 @@ func (o *Organizer) Campaigns(ctx context.Context, f CampaignFilter) ([]Address,
 		{CampaignsStream, campaignsPrefix}, {ResultsStream, resultsPrefix}, {ControlStream, orderPrefix}, {ControlStream, tallyPrefix},
 		{ControlStream, termsPrefix},
 	} {
-		info, err := infoOf(ctx, o.streams[of.stream], jetstream.WithSubjectFilter(of.prefix+"*.*.*"))
+		info, err := infoOf(ctx, o.streams[of.stream], jetstream.WithSubjectFilter(of.prefix+f.tokens()))
 		if err != nil {
 			return nil, fmt.Errorf("looking for campaigns: %w", err)
 		}

@@ -69,21 +69,21 @@ func (o *Organizer) change(ctx context.Context, a Address, change func(*Campaign
 	if err := a.Validate(); err != nil {
 		return CampaignTerms{}, err
 	}
-	if _, err := o.status(ctx, a); err != nil {
+	if err := o.exists(ctx, a); err != nil {
 		return CampaignTerms{}, fmt.Errorf("campaign %s: %w", a.Campaign, err)
 	}
 	b := backoff.NewExponentialBackOff(backoff.WithInitialInterval(20*time.Millisecond), backoff.WithMaxElapsedTime(steerPatience))
 	var terms CampaignTerms
 	err := backoff.Retry(func() error {
 		old, revision, _, err := o.terms(ctx, a)
-		if err != nil {
+		if err != nil && !errors.Is(err, errRecord) { // one that can't be read is written over
 			return backoff.Permanent(err)
 		}
 		terms = old
 		if old.Cancelled {
 			return backoff.Permanent(ErrCancelled)
 		}
-		if change(&terms); terms == old && revision != 0 {
+		if change(&terms); terms == old && revision != 0 && err == nil {
 			return nil
 		}
 		if err = o.putTerms(ctx, a, revision, terms); errors.Is(err, errOvertaken) {
@@ -95,6 +95,15 @@ func (o *Organizer) change(ctx context.Context, a Address, change func(*Campaign
 		return terms, fmt.Errorf("campaign %s: %w", a.Campaign, err)
 	}
 	return terms, nil
+}
+
+// exists says ErrNoCampaign where there is nothing of a campaign.
+func (o *Organizer) exists(ctx context.Context, a Address) error {
+	campaigns, err := o.Campaigns(ctx, CampaignFilter(a))
+	if err == nil && len(campaigns) == 0 {
+		err = ErrNoCampaign
+	}
+	return err
 }
 
 // terms reads a campaign's terms; revision 0: nobody has changed them.

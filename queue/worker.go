@@ -15,6 +15,10 @@ type Worker interface {
 	// Deliver hands over a job of a partition that is owned. It may block,
 	// which is the backpressure; leases of what waits behind it are kept.
 	Deliver(d *Delivery)
+	// Withdraw takes a campaign's jobs away: nothing more of them is sent, what is
+	// in a call is still to be settled, and the rest is given back. It comes when
+	// what is wanted of the campaign has changed; jobs of it may be delivered again after.
+	Withdraw(campaign Address)
 	// Disown takes a partition away. No delivery of it comes any more. In order,
 	// it returns once no call for its keys is under way, how they ended is
 	// stored, what is known of the keys too, and all else is given back. Where
@@ -35,6 +39,9 @@ func (DeliverFunc) Own(int, []KeyState) {}
 
 // Deliver implements Worker.
 func (f DeliverFunc) Deliver(d *Delivery) { f(d) }
+
+// Withdraw implements Worker.
+func (DeliverFunc) Withdraw(Address) {}
 
 // Disown implements Worker.
 func (DeliverFunc) Disown(context.Context, int, bool) bool { return true }

@@ -6,8 +6,8 @@ import "time"
 type Held struct {
 	// Blocked counts, by title, the keys that are inside a Retry-After.
 	Blocked map[uint32]int
-	// QuotaBound is true where jobs wait for quota, or for the end of a
-	// Retry-After, and none for this worker: more workers would not help.
+	// QuotaBound is true where jobs wait for quota, for the end of a Retry-After,
+	// or for their campaign's rate, and none for this worker: more workers would not help.
 	QuotaBound bool
 }
 
@@ -30,5 +30,6 @@ func (k *key) wantsQuota(now time.Time) bool {
 		return false
 	}
 	free, _ := k.log.free(now, k.reserve(now))
-	return !free || now.Before(k.blocked)
+	_, paced := k.inTurn(now)
+	return !free || now.Before(k.blocked) || !paced.IsZero()
 }

@@ -20,6 +20,7 @@ type Job struct {
 	Partition        int // of the key: all keys of one come and go together
 	Lane             queue.Lane
 	Campaign         string
+	Rate             float64 // of its campaign, in recipients per second at most; 0: no limit but the quota
 	ConnectionString string
 	Platform         string
 	Recipients       []queue.XUID // no repeats

@@ -14,8 +14,9 @@ type key struct {
 	limits    Limits
 
 	interactive line
-	campaigns   []*campaign // those with waiting parcels, the next in turn first
-	backingOff  int         // parcels whose alarm will put them back in line
+	campaigns   []*campaign      // those with waiting parcels, the next in turn first
+	paces       map[string]*pace // of campaigns with a rate; nil: none
+	backingOff  int              // parcels whose alarm will put them back in line
 
 	lastInteractive time.Time // when an interactive job was last added; zero: never
 
@@ -60,9 +61,17 @@ func (k *key) findLine(j *Job) *line {
 	if j.Lane == queue.Interactive {
 		return &k.interactive
 	}
+	if c := k.campaign(j.Campaign); c != nil {
+		return &c.line
+	}
+	return nil
+}
+
+// campaign is one with waiting parcels; nil: there is none of this name.
+func (k *key) campaign(name string) *campaign {
 	for _, c := range k.campaigns {
-		if c.name == j.Campaign {
-			return &c.line
+		if c.name == name {
+			return c
 		}
 	}
 	return nil
@@ -142,11 +151,13 @@ func (k *key) hold(now time.Time) (hold, time.Time) {
 		windows = k.limits.Windows
 	}
 	free, at := k.log.freeIn(now, windows, k.reserve(now))
-	switch {
-	case free:
-		return nothing, time.Time{}
-	case at.IsZero():
+	if free {
+		_, at = k.inTurn(now)
+	} else if at.IsZero() {
 		return inFlight, time.Time{}
+	}
+	if at.IsZero() {
+		return nothing, time.Time{}
 	}
 	return until, at
 }
@@ -166,9 +177,7 @@ func (k *key) reserve(now time.Time) float64 {
 // idleAt is when nothing of the key needs to be remembered any more.
 func (k *key) idleAt() time.Time {
 	at := k.log.emptyAt()
-	if k.blocked.After(at) {
-		at = k.blocked
-	}
+	at = later(later(at, k.blocked), k.paceEnds())
 	if learnt := k.lastLearnt(); !learnt.IsZero() {
 		at = later(at, learnt.Add(learntFor))
 	}

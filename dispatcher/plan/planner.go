@@ -87,6 +87,7 @@ func (p *Planner) Add(now time.Time, j *Job) {
 	if j.MaybeSent {
 		k.suspect(now)
 	}
+	k.setPace(j)
 	if !j.ExpiresAt.IsZero() {
 		p.setExpiry(now, j)
 	}
@@ -207,6 +208,7 @@ func (p *Planner) rest(now time.Time, k *key) {
 	if k.log.inFlight > 0 || k.backingOff > 0 {
 		return
 	}
+	k.dropPaces(now)
 	if idle := k.idleAt(); idle.After(now) {
 		p.alarms.set(&k.alarm, idle, k)
 		return
@@ -247,7 +249,7 @@ func (p *Planner) Stop() { p.cfg.MaxInFlight = 0 }
 // compose makes the key's next call: the parcel whose turn it is, and those
 // that may travel with it. Only whole parcels, and nothing waits to fill a call.
 func (p *Planner) compose(now time.Time, k *key) *Call {
-	served := k.lines()[0]
+	served, _ := k.inTurn(now)
 	w := served.first()
 	c := &Call{Key: k.id, Lane: w.job().Lane, ConnectionString: w.job().ConnectionString, Platform: w.job().Platform, Started: now}
 	c.parcels = append(c.parcels, w)
@@ -268,6 +270,7 @@ func (p *Planner) compose(now time.Time, k *key) *Call {
 			p.supply(now, k, w.job())
 		}
 	}
+	k.paced(now, served, xbl.MaxInvitedUsers-room)
 	k.turn(served)
 	c.InvitedUsers = make([]queue.XUID, 0, xbl.MaxInvitedUsers-room)
 	for _, w := range c.parcels {
