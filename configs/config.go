@@ -27,8 +27,10 @@ type NATS struct {
 	Replicas int `yaml:"replicas"`
 	// Partitions of INVITES, 1 to 512, used when it is created. At most
 	// that many workers can share interactive work.
-	Partitions int      `yaml:"partitions"`
-	Embedded   Embedded `yaml:"embedded"`
+	Partitions int `yaml:"partitions"`
+	// KeepCampaigns is how long the record of a campaign stays after it has ended, 48 h to 8760 h.
+	KeepCampaigns time.Duration `yaml:"keep_campaigns"`
+	Embedded      Embedded      `yaml:"embedded"`
 }
 
 // TLS names PEM files. Each may be empty; a certificate and its key come together.

@@ -12,9 +12,10 @@ const envAuthorization = "XBL_AUTHORIZATION"
 func Default() Config {
 	return Config{
 		NATS: NATS{
-			Replicas:   1,
-			Partitions: 16,
-			Embedded:   Embedded{Listen: "127.0.0.1:4222", DataDir: "./invited-data", Sync: SyncAlways},
+			Replicas:      1,
+			Partitions:    16,
+			KeepCampaigns: 30 * 24 * time.Hour,
+			Embedded:      Embedded{Listen: "127.0.0.1:4222", DataDir: "./invited-data", Sync: SyncAlways},
 		},
 		XBL: XBL{
 			BaseURL:       "https://multiplayeractivity.xboxlive.com",

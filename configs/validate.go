@@ -42,6 +42,7 @@ func (l *loader) validateNATS(n NATS) {
 		l.refuse("nats.replicas", "must be 1 with the embedded server, which is a single one; for more, set nats.url to a cluster")
 	}
 	between(l, "nats.partitions", n.Partitions, 1, 512)
+	between(l, "nats.keep_campaigns", n.KeepCampaigns, 48*time.Hour, 365*24*time.Hour)
 	l.hostPort("nats.embedded.listen", n.Embedded.Listen)
 	if n.Embedded.DataDir == "" {
 		l.refuse("nats.embedded.data_dir", "must name a folder, such as ./invited-data")

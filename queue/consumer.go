@@ -132,6 +132,9 @@ func (q *Queue) sweepAll(ctx context.Context, m *members) {
 		if err := q.sweep(sweeping); err != nil && ctx.Err() == nil {
 			q.log.Debug("records of progress could not be swept", "error", err)
 		}
+		if err := q.forgetCampaigns(sweeping); err != nil && ctx.Err() == nil {
+			q.trouble.warn(q.log, "records of campaigns that ended long ago can't be removed; it is tried again", "error", err)
+		}
 		cancel()
 	}
 }

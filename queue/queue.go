@@ -20,6 +20,7 @@ type Options struct {
 	AckWait           time.Duration // a delivery's lease, at least 1 s; 30 s
 	MaxInHand         int           // jobs of one partition in hand; more are set aside; 1,024
 	CampaignMaxInHand int           // jobs of one campaign in hand; 160
+	KeepCampaigns     time.Duration // records of a campaign, after the last was written and nothing of it waits; at least 48 h; 30 days
 	MaxPending        int           // endings and progress on their way to the streams; 4,096
 
 	Logger *slog.Logger // slog.Default()
@@ -31,6 +32,7 @@ func (o Options) withDefaults() (Options, error) {
 	o.AckWait = or(o.AckWait, 30*time.Second)
 	o.MaxInHand = or(o.MaxInHand, 1024)
 	o.CampaignMaxInHand = or(o.CampaignMaxInHand, 160)
+	o.KeepCampaigns = or(o.KeepCampaigns, 30*24*time.Hour)
 	o.MaxPending = or(o.MaxPending, 4096)
 	o.Logger = or(o.Logger, slog.Default())
 	switch {
@@ -40,6 +42,8 @@ func (o Options) withDefaults() (Options, error) {
 		return o, fmt.Errorf("partitions %d: 1 to %d are possible", o.Partitions, maxPartitions)
 	case o.AckWait < time.Second:
 		return o, fmt.Errorf("ack wait %s: at least 1s is needed", o.AckWait)
+	case o.KeepCampaigns < 2*resultsKept: // a tally that is removed before its results would be made anew
+		return o, fmt.Errorf("campaigns kept for %s: at least %s is needed", o.KeepCampaigns, 2*resultsKept)
 	case o.MaxInHand < 1 || o.CampaignMaxInHand < 1 || o.MaxPending < 1:
 		return o, errors.New("limits of pending messages must be above 0")
 	}

@@ -328,7 +328,16 @@ func FuzzCampaignRecord(f *testing.F) {
 	f.Add([]byte(`{"id":"abcd2345","recipients":100,"digest":"","content":"","createdAt":"2026-11-25T17:00:00Z","stored":3,"sending":4,"after":9}`), "rejected=2,expired=1")
 	f.Add([]byte(`{"id":"a.b","recipients":-1,"stored":9223372036854775807,"sending":1}`), "7 sent=3 rejected=2")
 	f.Add([]byte(`{"id":"a","recipients":9223372036854775807,"stored":0}`), "7 sent=0 ")
+	f.Add([]byte(`{"paused":true,"startAt":"2026-12-24T18:00:00Z","rate":0.5}`), "7 sent=3 rejected=2 cancelled=5")
+	f.Add([]byte(`{"cancelled":true,"rate":1e300}`), "7 sent=3 rejected=2 cancelled=-5")
 	f.Fuzz(func(t *testing.T, data []byte, header string) {
+		if terms, err := decodeTerms(data); err == nil {
+			written, err := json.Marshal(terms)
+			require.NoError(t, err)
+			again, err := decodeTerms(written)
+			require.NoError(t, err)
+			require.Equal(t, terms, again)
+		}
 		if r, err := decodeOrder(data); err == nil {
 			require.Positive(t, r.Recipients)
 			require.True(t, r.Stored >= 0 && r.Sending >= 0 && r.Sending <= maxBatch && (r.Stored+r.Sending-1)*callSize < r.Recipients)

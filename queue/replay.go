@@ -20,6 +20,9 @@ var (
 	ErrNotReplayable = errors.New("it does not say on which subject it was published; publish its body by hand, then drop it")
 	// ErrPast means that the job would only expire again.
 	ErrPast = errors.New("its expiresAt has passed, so it would only expire again; publish its body with a later one by hand, then drop it")
+	// ErrReplayDropped means that the letter's campaign was cancelled: what is put back would be dropped.
+	ErrReplayDropped = errors.New("its campaign was cancelled, so it would be dropped; " +
+		"invite its players under another campaign's name, then drop it")
 	// ErrInDoubt means that a replay was interrupted so long ago that its trace is gone.
 	ErrInDoubt = errors.New("a replay of it was interrupted more than a day ago, and whether it was published can't be known any more; " +
 		"look for it in your own records, then drop it or publish its body by hand")
@@ -39,7 +42,7 @@ func NewReplayer(ctx context.Context, nc *nats.Conn) (*Replayer, error) {
 		return nil, err
 	}
 	r := &Replayer{js: js, streams: make(map[string]jetstream.Stream)}
-	for _, name := range []string{JobsStream, CampaignsStream, DeadStream, ResultsStream, ProgressStream} {
+	for _, name := range []string{JobsStream, CampaignsStream, DeadStream, ResultsStream, ProgressStream, ControlStream} {
 		if r.streams[name], err = js.Stream(ctx, name); err != nil {
 			return nil, fmt.Errorf("stream %s: %w", name, explain(err))
 		}
@@ -60,6 +63,9 @@ type intent struct {
 // and does only what is left. A letter that is gone is replayed already.
 func (r *Replayer) Replay(ctx context.Context, l DeadLetter) error {
 	m, stream, err := replayMessage(l)
+	if err == nil && stream == CampaignsStream {
+		err = r.checkTerms(ctx, l.Subject)
+	}
 	if err == nil {
 		err = r.publish(ctx, l, m, stream)
 	}
@@ -70,6 +76,15 @@ func (r *Replayer) Replay(ctx context.Context, l DeadLetter) error {
 		return fmt.Errorf("dead letter %d: %w", l.Sequence, err)
 	}
 	return nil
+}
+
+// checkTerms says ErrReplayDropped of a campaign that was cancelled.
+func (r *Replayer) checkTerms(ctx context.Context, subject string) error {
+	terms, _, _, err := getRecord(ctx, r.streams[ControlStream], termsPrefix+strings.TrimPrefix(subject, campaignsPrefix), decodeTerms)
+	if err == nil && terms.Cancelled {
+		return ErrReplayDropped
+	}
+	return err
 }
 
 // Drop removes the letter, and what a replay that was interrupted left of it.

@@ -93,7 +93,7 @@ func (o *Organizer) status(ctx context.Context, a Address) (CampaignStatus, erro
 		return CampaignStatus{}, err
 	}
 	waiting := int(info.State.Subjects[a.Subject()])
-	terms, known, changed, err := o.terms(ctx, a)
+	terms, _, changed, err := o.terms(ctx, a)
 	if err != nil {
 		return CampaignStatus{}, err
 	}
@@ -101,7 +101,7 @@ func (o *Organizer) status(ctx context.Context, a Address) (CampaignStatus, erro
 	if err != nil {
 		return CampaignStatus{}, err
 	}
-	if summed.order.ID == "" && waiting == 0 && summed.Jobs == 0 && known == 0 {
+	if summed.order.ID == "" && waiting == 0 && summed.Jobs == 0 && terms == (CampaignTerms{}) {
 		return CampaignStatus{}, ErrNoCampaign
 	}
 	c := summed.status(waiting)

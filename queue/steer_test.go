@@ -113,3 +113,61 @@ func TestTermsThatNobodyCanHaveMeantAreToldOf(t *testing.T) {
 		}
 	})
 }
+
+func TestWhatMayHaveBeenSentIsKnownThoughTheCampaignIsPausedMeanwhile(t *testing.T) {
+	inFakeTime(t, queue.Options{}, func(t *testing.T, f *fixture) {
+		gone := connect(t, f.server)
+		gone.open(queue.Options{})
+		w := gone.consume()
+		f.publish(campaign, job("a"))
+		w.next() // and it may have sent it
+		w.die()
+		o := organize(t, f.nc, 3)
+		_, err := o.Pause(t.Context(), campaign)
+		require.NoError(t, err)
+
+		heir := f.consume()
+		heir.none(20 * time.Second)
+		heir.stop() // in order
+		last := connect(t, f.server)
+		last.open(queue.Options{})
+		w = last.consume()
+		_, err = o.Resume(t.Context(), campaign)
+		require.NoError(t, err)
+		assert.True(t, w.next().MaybeSent, "the worker in between never had it, and told all the same")
+	})
+}
+
+func TestACampaignWaitsWhileWhatIsWantedOfItCantBeRead(t *testing.T) {
+	inFakeTime(t, queue.Options{}, func(t *testing.T, f *fixture) {
+		f.raw("invites.control.terms.100.alice.spring", `{"pased":true}`)
+		f.publish(campaign, job("a"))
+		w := f.consume()
+		w.none(20 * time.Second)
+		other := campaign
+		other.Campaign = "other"
+		f.publish(other, job("b"))
+		assert.Equal(t, "b", w.next().ID())
+		o := organize(t, f.nc, 3)
+		_, err := o.Resume(t.Context(), campaign)
+		require.NoError(t, err, "that mends it")
+		assert.Equal(t, "a", w.next().ID())
+	})
+}
+
+func TestALetterOfACancelledCampaignIsNotReplayed(t *testing.T) {
+	inFakeTime(t, queue.Options{}, func(t *testing.T, f *fixture) {
+		f.publish(campaign, job("a"))
+		w := f.consume()
+		d := w.next()
+		f.settle(d, queue.Ending{Dead: []queue.Dead{{Reason: queue.Rejected, Recipients: d.Job.InvitedUsers}}})
+		_, err := organize(t, f.nc, 3).Cancel(t.Context(), campaign)
+		require.NoError(t, err)
+		replayer, err := queue.NewReplayer(t.Context(), f.nc)
+		require.NoError(t, err)
+		letters := f.letters(queue.Filter{})
+		require.Len(t, letters, 1)
+		require.ErrorIs(t, replayer.Replay(t.Context(), letters[0]), queue.ErrReplayDropped)
+		assert.Len(t, f.letters(queue.Filter{}), 1, "it stays")
+	})
+}

@@ -84,7 +84,8 @@ func (t *tool) changeDead(ctx context.Context, f queue.Filter, c change, dryRun 
 			err = c.do(replayer, ctx, l)
 		}
 		switch {
-		case errors.Is(err, queue.ErrNotReplayable), errors.Is(err, queue.ErrPast), errors.Is(err, queue.ErrInDoubt):
+		case errors.Is(err, queue.ErrNotReplayable), errors.Is(err, queue.ErrPast), errors.Is(err, queue.ErrInDoubt),
+			errors.Is(err, queue.ErrReplayDropped):
 			fmt.Fprintln(t.errOut, err)
 			sum.Failed++
 			return nil

@@ -159,7 +159,7 @@ func TestNoRoleDoesWhatIsAnothers(t *testing.T) {
 		queue.WorkersStream, queue.ControlStream,
 	}
 	readByWorkers := slices.DeleteFunc(slices.Clone(streams), func(stream string) bool {
-		return stream == queue.DeadStream || stream == queue.ControlStream
+		return stream == queue.DeadStream
 	})
 	for _, of := range []struct {
 		role      role
@@ -172,7 +172,7 @@ func TestNoRoleDoesWhatIsAnothers(t *testing.T) {
 			publish: []string{
 				"invites.dead.730.rejected", "invites.results.730.ada.-", "invites.progress.INVITES.1", "invites.keys.0.730.ada",
 				"invites.workers.owner.0", "invites.workers.alive.me", "invites.part.0.730.ada", "invites.jobs.730", "invites.jobs.730.ada.more",
-				"invites.control.order.730.ada.cup", "invites.control.tally.730.ada.cup", "invites.control.through",
+				"invites.control.order.730.ada.cup", "invites.control.tally.730.ada.cup", "invites.control.through", "invites.control.terms.730.ada.cup",
 				"$JS.ACK.INVITES.partition-0.1.1.1.1.0", "$JS.ACK.INVITE_CAMPAIGNS.campaign-0.1.1.1.1.0",
 				"$JS.API.INFO", "$JS.API.STREAM.NAMES", "$JS.API.STREAM.LIST", "_INBOX.worker.x", "_INBOX.operator.x", "$SYS.REQ.SERVER.PING",
 			},
@@ -195,7 +195,7 @@ func TestNoRoleDoesWhatIsAnothers(t *testing.T) {
 			unless: slices.Concat(
 				each("STREAM.INFO", streams...), each("STREAM.CREATE", streams...),
 				each("STREAM.PURGE", queue.ProgressStream, queue.WorkersStream),
-				each("STREAM.MSG.GET", streams...), each("STREAM.MSG.DELETE", queue.JobsStream, queue.CampaignsStream, queue.ResultsStream),
+				each("STREAM.MSG.GET", streams...), each("STREAM.MSG.DELETE", queue.JobsStream, queue.CampaignsStream, queue.ResultsStream, queue.ControlStream),
 				each("CONSUMER.INFO", readByWorkers...), each("CONSUMER.DELETE", readByWorkers...), each("CONSUMER.MSG.NEXT", readByWorkers...),
 				each("CONSUMER.UNPIN", queue.JobsStream, queue.CampaignsStream), each("CONSUMER.PAUSE", queue.CampaignsStream),
 			),
@@ -205,7 +205,7 @@ func TestNoRoleDoesWhatIsAnothers(t *testing.T) {
 			publish: []string{
 				"invites.dead.730.rejected", "invites.results.730.ada.-", "invites.keys.0.730.ada", "invites.workers.owner.0",
 				"invites.workers.alive.me", "invites.progress.INVITES.1", "invites.part.0.730.ada", "invites.control.tally.730.ada.cup",
-				"invites.control.through", "invites.control.order.730.ada", "$JS.API.CONSUMER.CREATE.INVITE_CONTROL.x.invites.control.>",
+				"invites.control.through", "invites.control.order.730.ada", "invites.control.terms.730.ada", "$JS.API.CONSUMER.CREATE.INVITE_CONTROL.x.invites.control.>",
 				"$JS.ACK.INVITES.partition-0.1.1.1.1.0", "$JS.ACK.INVITE_CAMPAIGNS.campaign-0.1.1.1.1.0",
 				"$JS.API.INFO", "$JS.API.STREAM.NAMES", "$JS.API.STREAM.LIST", "$JS.API.CONSUMER.CREATE.INVITES.x.invites.part.*.*.*",
 				"_INBOX.producer.x", "_INBOX.worker.x", "$SYS.REQ.SERVER.PING",

@@ -28,7 +28,7 @@ func connectOptions(c configs.NATS, log *slog.Logger) queue.ConnectOptions {
 }
 
 func queueOptions(c configs.NATS, log *slog.Logger) queue.Options {
-	return queue.Options{Replicas: c.Replicas, Partitions: c.Partitions, Logger: log}
+	return queue.Options{Replicas: c.Replicas, Partitions: c.Partitions, KeepCampaigns: c.KeepCampaigns, Logger: log}
 }
 
 func clientOptions(c configs.Config, refreshed func(*xbl.TokenError)) (xbl.Options, error) {
