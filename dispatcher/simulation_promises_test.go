@@ -28,6 +28,7 @@ type promises struct {
 // simJob is a job that the stream accepted.
 type simJob struct {
 	queue.Job
+	to      queue.Address
 	arrived time.Time
 	expires time.Time // zero: never
 	result  *queue.Result
@@ -60,10 +61,10 @@ func newPromises(s *simulation) promises {
 	return p
 }
 
-func (s *simulation) accepted(j queue.Job, expires time.Time) {
+func (s *simulation) accepted(j queue.Job, to queue.Address, expires time.Time) {
 	s.book.mu.Lock() // calls may be made already
 	defer s.book.mu.Unlock()
-	job := &simJob{Job: j, arrived: time.Now(), expires: expires, dead: make(map[queue.XUID]queue.Reason)}
+	job := &simJob{Job: j, to: to, arrived: time.Now(), expires: expires, dead: make(map[queue.XUID]queue.Reason)}
 	s.jobs[j.ID], s.last = job, job
 	for _, x := range j.InvitedUsers {
 		s.of[uint64(x)] = job
@@ -122,6 +123,11 @@ func (s *simulation) mayCall(c *madeCall) error {
 			return fmt.Errorf("job %s has expired", j.ID)
 		case j.result != nil && !s.late(j) && !s.outcomeUnknown(j):
 			return fmt.Errorf("job %s has a result", j.ID)
+		}
+		if j != nil {
+			if err := s.mayCampaign(c, j); err != nil {
+				return err
+			}
 		}
 	}
 	return nil
@@ -255,7 +261,8 @@ func (s *simulation) requireResult(m *nats.Msg, sent map[uint64]int) {
 	s.book.mu.Lock()
 	j.result, j.ended = &r, time.Now()
 	s.book.mu.Unlock()
-	require.Equalf(t, len(j.InvitedUsers), r.Sent+r.Dead, "job %s: its result must add up", r.ID)
+	require.Equalf(t, len(j.InvitedUsers), r.Sent+r.Dead+r.Cancelled, "job %s: its result must add up", r.ID)
+	require.Truef(t, r.Cancelled == 0 || !s.cancelled[j.to].IsZero(), "job %s: nobody cancelled its campaign", r.ID)
 	s.requireAllEnded(j, sent, s.late(j))
 }
 
@@ -264,7 +271,7 @@ func (s *simulation) requireResult(m *nats.Msg, sent map[uint64]int) {
 func (s *simulation) requireAllEnded(j *simJob, sent map[uint64]int, replaced bool) {
 	t, r := s.t, j.result
 	t.Helper()
-	exact, sentNow := true, 0
+	exact, sentNow, dropped := true, 0, 0
 	for _, x := range j.InvitedUsers {
 		times, reason := sent[uint64(x)], j.dead[x]
 		untold := s.book.untold(uint64(x))
@@ -272,12 +279,16 @@ func (s *simulation) requireAllEnded(j *simJob, sent map[uint64]int, replaced bo
 		if times > 0 {
 			sentNow++
 		}
-		require.Truef(t, times > 0 || reason != "", "recipient %d of job %s was lost", x, r.ID)
+		if times == 0 && reason == "" {
+			dropped++
+		}
 		require.Truef(t, times == 0 || reason == "" || untold || s.late(j), "recipient %d of job %s was sent and died of %s", x, r.ID, reason)
 		require.Truef(t, times <= 1 || untold, "recipient %d of job %s was sent %d times", x, r.ID, times)
 		require.Truef(t, times <= 1 || r.MaybeDuplicate || replaced,
 			"recipient %d of job %s was sent %d times, and its result does not say so", x, r.ID, times)
 	}
+	require.LessOrEqualf(t, dropped, r.Cancelled, "recipients of job %s were lost", r.ID)
+	require.Truef(t, !exact || dropped == r.Cancelled, "job %s: %d were dropped, its result says %d", r.ID, dropped, r.Cancelled)
 	require.Truef(t, !exact || sentNow == r.Sent, "job %s: %d sent, its result says %d", r.ID, sentNow, r.Sent)
 }
 

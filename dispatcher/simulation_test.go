@@ -25,7 +25,7 @@ import (
 // job arrive; workers join, stop in order, crash, are cut off from NATS, and are
 // stopped for seconds as by SIGSTOP; the server crashes and comes back, alone or
 // together with workers; the service fails in every way it knows; tokens are
-// refused, or missing, for a while. Several of these at once. What must hold is
+// refused, or missing, for a while; campaigns are paused, limited and cancelled. Several of these at once. What must hold is
 // in simulation_promises_test.go, and is looked at in every simulated second.
 //
 // go test tries 300 seeds, in a minute or two; 20 under the race detector, which
@@ -87,6 +87,7 @@ func TestAnyScheduleKeepsThePromises(t *testing.T) {
 type simulation struct {
 	*system
 	promises
+	steering
 	rand    *rand.Rand
 	agenda  []task // in order
 	workers []*simWorker
@@ -126,6 +127,9 @@ func simulate(t *testing.T, seed uint64) {
 	}
 	inFakeTimeWith(t, o, queue.Options{Partitions: 1 + r.IntN(5)}, func(_ *testing.T, sys *system) {
 		s := newSimulation(sys, r, o)
+		if !slices.Contains(failedOnce, seed) { // they are to happen again as they did
+			s.beginSteering(seed)
+		}
 		s.join()
 		for range 15 + r.IntN(35) {
 			s.event()
@@ -320,7 +324,7 @@ func (s *simulation) arrive() {
 		if expires.IsZero() && a.Campaign == "" {
 			expires = time.Now().Add(s.cfg.InteractiveTTL)
 		}
-		s.accepted(j, expires)
+		s.accepted(j, a, expires)
 		if s.rand.IntN(10) == 0 {
 			s.refuse(j.InvitedUsers[s.rand.IntN(n)])
 		}
@@ -369,6 +373,7 @@ func (s *simulation) arriveNoJob() {
 func (s *simulation) heal() {
 	s.t.Helper()
 	s.say("no more trouble from now on")
+	s.over = true
 	for len(s.agenda) > 0 {
 		s.doFirst()
 	}
@@ -376,6 +381,7 @@ func (s *simulation) heal() {
 	for !s.up {
 		s.pass(time.Second)
 	}
+	s.endSteering()
 	if len(s.workers) == 0 {
 		s.join()
 	}
