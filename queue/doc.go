@@ -32,9 +32,7 @@
 // upload can be interrupted anywhere and gone on with, and says how campaigns get on:
 //
 //	var recipients queue.Recipients
-//	for … {
-//		recipients.Add(xuid) // false: a repeat
-//	}
+//	repeats := recipients.AddAll(players) // an iter.Seq[queue.XUID]
 //	recipients.Compact()
 //	organizer, err := queue.NewOrganizer(ctx, nc)
 //	…
@@ -43,7 +41,9 @@
 //	…
 //	status, err := organizer.Status(ctx, order.Address)
 //
-// Jobs that any client publishes on a campaign's subject are counted as well.
+// [Organizer.Pause], [Organizer.Resume], [Organizer.Cancel], [Organizer.SetRate]
+// and [Organizer.SetStart] steer it while it is under way. All of that works as
+// well for campaigns whose jobs any client publishes on their subject.
 //
 // # For workers
 //
@@ -76,7 +76,7 @@
 //	INVITE_PROGRESS   invites.progress.<stream>.<sequence>             internal: until the job ends
 //	INVITE_KEYS       invites.keys.<n>.<titleId>.<sender>              internal: as long as it matters
 //	INVITE_WORKERS    invites.workers.alive.<worker>, …owner.<n>       internal: the last word of each
-//	INVITE_CONTROL    invites.control.order.<titleId>.<sender>.<campaign>, …tally.…, …through
+//	INVITE_CONTROL    invites.control.order.<titleId>.<sender>.<campaign>, …tally.…, …terms.…, …through
 //	                                                                   internal: the last word of each
 //
 // The server stores a job of invites.jobs under invites.part.<n>.<titleId>.<sender>,
@@ -99,6 +99,8 @@
 //   - A campaign's upload stores each recipient once, however often it is
 //     interrupted: each batch of jobs is stored whole or not at all, and written
 //     down before it is sent.
+//   - A paused campaign is fetched by nobody, and a cancelled one's jobs are
+//     dropped: no campaign's source begins before the worker knows its terms.
 //   - A campaign's counts are exact: a tally says up to which result it has added
 //     them, and a result that took another's place says what that one was.
 //   - No two workers send for one key at the same time: a lease, which is the

@@ -125,12 +125,16 @@ func ExampleOrganizer_Start() {
 	}
 	defer worker.Close()
 
-	var recipients queue.Recipients
-	for i := range 50_000 { // stands for rows of a database
-		if !recipients.Add(queue.XUID(2533274790000000 + i/2)) {
-			continue // a repeat
+	rows := func(yield func(queue.XUID) bool) { // stands for those of a database
+		for i := range 50_000 {
+			if !yield(queue.XUID(2533274790000000 + i/2)) {
+				return
+			}
 		}
 	}
+	var recipients queue.Recipients
+	fmt.Println(recipients.AddAll(rows), "repeats left out")
+	recipients.Compact()
 	organizer, err := queue.NewOrganizer(ctx, nc)
 	if err != nil {
 		log.Fatal(err)
@@ -149,8 +153,53 @@ func ExampleOrganizer_Start() {
 		fmt.Println(upload.Stored-upload.Before, "of", upload.Recipients, "stored now, in", upload.Jobs, "jobs")
 	}
 	// Output:
+	// 25000 repeats left out
 	// 25000 of 25000 stored now, in 1563 jobs
 	// 0 of 25000 stored now, in 1563 jobs
+}
+
+// A campaign is stopped, goes on slower, and is cancelled.
+func ExampleOrganizer_Pause() {
+	nc, stop := natsForExamples()
+	defer stop()
+	ctx := context.Background()
+	worker, err := queue.Open(ctx, nc, queue.Options{Logger: discard()})
+	if err != nil {
+		log.Fatal(err)
+	}
+	defer worker.Close()
+	organizer, err := queue.NewOrganizer(ctx, nc)
+	if err != nil {
+		log.Fatal(err)
+	}
+	var recipients queue.Recipients
+	recipients.Add(2533274790395904)
+	order := queue.CampaignOrder{
+		Address: queue.Address{TitleID: 1234567890, Sender: "cup", Campaign: "finals"},
+		StartAt: time.Now().Add(time.Hour), // nothing is sent before
+	}
+	if _, err := organizer.Start(ctx, order, &recipients, nil); err != nil {
+		log.Fatal(err)
+	}
+	show := func(_ queue.CampaignTerms, err error) {
+		if err != nil {
+			log.Fatal(err)
+		}
+		status, err := organizer.Status(ctx, order.Address)
+		if err != nil {
+			log.Fatal(err)
+		}
+		fmt.Println(status.State, status.Terms.Rate)
+	}
+	show(organizer.Pause(ctx, order.Address))
+	show(organizer.SetRate(ctx, order.Address, 0.5)) // recipients per second
+	show(organizer.Resume(ctx, order.Address))
+	show(organizer.Cancel(ctx, order.Address)) // a worker drops what is unsent
+	// Output:
+	// paused 0
+	// paused 0.5
+	// scheduled 0.5
+	// cancelling 0.5
 }
 
 // How a campaign gets on, whoever published its jobs.

@@ -47,6 +47,17 @@ func (r *Recipients) Add(x XUID) bool {
 	return true
 }
 
+// AddAll adds players from anywhere, such as the rows of a query, and returns
+// how many were repeats.
+func (r *Recipients) AddAll(players iter.Seq[XUID]) (repeats int) {
+	for x := range players {
+		if !r.Add(x) && x != 0 {
+			repeats++
+		}
+	}
+	return repeats
+}
+
 // Len is how many there are.
 func (r *Recipients) Len() int { return r.n }
 
