@@ -63,10 +63,16 @@ var failedOnce = []uint64{
 	5010,  // a call that could not be stored was forgotten with its partition
 }
 
+// failedSteered are those that have failed since campaigns are steered.
+var failedSteered = []uint64{
+	31011, // the acknowledgement of a job in a call was lost with its campaign's consumer, when that was paused
+	31012, // and when it was limited
+}
+
 func TestAnyScheduleKeepsThePromises(t *testing.T) {
 	var all []uint64
 	if *fromSeed == 1 {
-		all = slices.Clone(failedOnce)
+		all = slices.Concat(failedOnce, failedSteered)
 	}
 	for i := range *seeds {
 		if seed := *fromSeed + uint64(i); !slices.Contains(all, seed) {

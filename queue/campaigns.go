@@ -175,8 +175,10 @@ func (c *campaigns) start(subject string) {
 		return
 	}
 	claim := o.claim
-	if o.taken[subject] && claim.from != released {
-		claim.from = mine // what comes again was given back by this worker
+	if o.taken[subject] {
+		// What comes again was given back by this worker. A consumer that was made
+		// anew would not know the acknowledgement of what is in a call.
+		claim.from = released
 	}
 	ctx, stop := context.WithCancel(o.ctx)
 	r := &campaign{

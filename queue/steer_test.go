@@ -171,3 +171,15 @@ func TestALetterOfACancelledCampaignIsNotReplayed(t *testing.T) {
 		assert.Len(t, f.letters(queue.Filter{}), 1, "it stays")
 	})
 }
+
+func TestAJobInACallWhenItsCampaignIsPausedIsAcknowledged(t *testing.T) {
+	inFakeTime(t, queue.Options{}, func(t *testing.T, f *fixture) {
+		f.publish(campaign, job("a"))
+		d := f.consume().next()
+		_, err := organize(t, f.nc, 3).Pause(t.Context(), campaign)
+		require.NoError(t, err)
+		time.Sleep(time.Second)
+		f.settle(d, queue.Ending{Sent: 1})
+		f.eventually(queue.CampaignsStream, 0)
+	})
+}
