@@ -22,6 +22,7 @@ const (
 	orderPrefix     = controlPrefix + "order."
 	tallyPrefix     = controlPrefix + "tally."
 	throughSubject  = controlPrefix + "through"
+	quotaSubject    = controlPrefix + "quota"
 )
 
 // MaxName is the most characters of a sender or a campaign.

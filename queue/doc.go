@@ -76,7 +76,7 @@
 //	INVITE_PROGRESS   invites.progress.<stream>.<sequence>             internal: until the job ends
 //	INVITE_KEYS       invites.keys.<n>.<titleId>.<sender>              internal: as long as it matters
 //	INVITE_WORKERS    invites.workers.alive.<worker>, …owner.<n>       internal: the last word of each
-//	INVITE_CONTROL    invites.control.order.<titleId>.<sender>.<campaign>, …tally.…, …through
+//	INVITE_CONTROL    invites.control.order.<titleId>.<sender>.<campaign>, …tally.…, …through, …quota
 //	                                                                   internal: the last word of each
 //
 // The server stores a job of invites.jobs under invites.part.<n>.<titleId>.<sender>,

@@ -27,6 +27,8 @@ type KeyState struct {
 	BlockedUntil time.Time
 	// Learnt are windows that refusals told of.
 	Learnt []LearntWindow
+	// ReservedUntil is until when campaigns leave the reserve to players; zero: they do not.
+	ReservedUntil time.Time
 	// Until is when nothing of it matters any more.
 	Until time.Time
 }
@@ -54,15 +56,16 @@ const keysKept = 24 * time.Hour
 type keyRecord struct {
 	Ago        []int64        `json:"ago,omitempty"`
 	N          []int          `json:"n,omitempty"` // calls at each of them; absent: one
-	Open       int            `json:"open,omitempty"`
-	BlockedFor int64          `json:"blockedFor,omitempty"`
+	Open       int            `json:"open,omitzero"`
+	BlockedFor int64          `json:"blockedFor,omitzero"`
 	Learnt     []windowRecord `json:"learnt,omitempty"`
+	Reserved   int64          `json:"reservedFor,omitzero"`
 }
 
 type windowRecord struct {
 	Max  int   `json:"max"`
 	Per  int64 `json:"perMs"`
-	Most int   `json:"most,omitempty"`
+	Most int   `json:"most,omitzero"`
 }
 
 // ErrLost means that the partition was taken away from this worker: what was to
@@ -140,6 +143,9 @@ func recordOf(s KeyState, now time.Time) keyRecord {
 	if left := s.BlockedUntil.Sub(now); !s.BlockedUntil.IsZero() && left > 0 {
 		r.BlockedFor = left.Milliseconds() + 1
 	}
+	if left := s.ReservedUntil.Sub(now); !s.ReservedUntil.IsZero() && left > 0 {
+		r.Reserved = left.Milliseconds()
+	}
 	for _, w := range s.Learnt {
 		r.Learnt = append(r.Learnt, windowRecord{w.Max, w.Per.Milliseconds(), w.Most})
 	}
@@ -190,6 +196,9 @@ func stateOf(subject string, data []byte, stored time.Time) (KeyState, error) {
 	}
 	if r.BlockedFor > 0 {
 		s.BlockedUntil = stored.Add(milliseconds(r.BlockedFor, maxBlock))
+	}
+	if r.Reserved > 0 {
+		s.ReservedUntil = stored.Add(milliseconds(r.Reserved, keysKept))
 	}
 	for _, w := range r.Learnt {
 		if w.Max > 0 && w.Per > 0 && w.Most >= 0 {

@@ -172,7 +172,7 @@ func TestNoRoleDoesWhatIsAnothers(t *testing.T) {
 			publish: []string{
 				"invites.dead.730.rejected", "invites.results.730.ada.-", "invites.progress.INVITES.1", "invites.keys.0.730.ada",
 				"invites.workers.owner.0", "invites.workers.alive.me", "invites.part.0.730.ada", "invites.jobs.730", "invites.jobs.730.ada.more",
-				"invites.control.order.730.ada.cup", "invites.control.tally.730.ada.cup", "invites.control.through",
+				"invites.control.order.730.ada.cup", "invites.control.tally.730.ada.cup", "invites.control.through", "invites.control.quota",
 				"$JS.ACK.INVITES.partition-0.1.1.1.1.0", "$JS.ACK.INVITE_CAMPAIGNS.campaign-0.1.1.1.1.0",
 				"$JS.API.INFO", "$JS.API.STREAM.NAMES", "$JS.API.STREAM.LIST", "_INBOX.worker.x", "_INBOX.operator.x", "$SYS.REQ.SERVER.PING",
 			},
@@ -205,7 +205,8 @@ func TestNoRoleDoesWhatIsAnothers(t *testing.T) {
 			publish: []string{
 				"invites.dead.730.rejected", "invites.results.730.ada.-", "invites.keys.0.730.ada", "invites.workers.owner.0",
 				"invites.workers.alive.me", "invites.progress.INVITES.1", "invites.part.0.730.ada", "invites.control.tally.730.ada.cup",
-				"invites.control.through", "invites.control.order.730.ada", "$JS.API.CONSUMER.CREATE.INVITE_CONTROL.x.invites.control.>",
+				"invites.control.through", "invites.control.quota", "invites.control.order.730.ada",
+				"$JS.API.CONSUMER.CREATE.INVITE_CONTROL.x.invites.control.>",
 				"$JS.ACK.INVITES.partition-0.1.1.1.1.0", "$JS.ACK.INVITE_CAMPAIGNS.campaign-0.1.1.1.1.0",
 				"$JS.API.INFO", "$JS.API.STREAM.NAMES", "$JS.API.STREAM.LIST", "$JS.API.CONSUMER.CREATE.INVITES.x.invites.part.*.*.*",
 				"_INBOX.producer.x", "_INBOX.worker.x", "$SYS.REQ.SERVER.PING",
@@ -216,10 +217,10 @@ func TestNoRoleDoesWhatIsAnothers(t *testing.T) {
 			},
 			unless: slices.Concat(
 				each("STREAM.INFO", queue.JobsStream, queue.CampaignsStream, queue.DeadStream, queue.ResultsStream, queue.ProgressStream,
-					queue.ControlStream),
+					queue.KeysStream, queue.ControlStream),
 				each("STREAM.MSG.DELETE", queue.DeadStream), each("STREAM.PURGE", queue.ProgressStream),
 				each("STREAM.MSG.GET", queue.JobsStream, queue.CampaignsStream, queue.DeadStream, queue.ProgressStream, queue.ResultsStream,
-					queue.ControlStream),
+					queue.KeysStream, queue.ControlStream),
 				each("CONSUMER.INFO", queue.DeadStream, queue.ResultsStream), each("CONSUMER.DELETE", queue.DeadStream, queue.ResultsStream),
 				each("CONSUMER.MSG.NEXT", queue.DeadStream, queue.ResultsStream),
 			),
