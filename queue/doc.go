@@ -43,6 +43,9 @@
 //	…
 //	status, err := organizer.Status(ctx, order.Address)
 //
+// [Organizer.Forecast] says how long one would take, and [Organizer.TimeLeft] how
+// long what is left of one takes: at least, at the quota that holds now.
+//
 // Jobs that any client publishes on a campaign's subject are counted as well.
 //
 // # For workers

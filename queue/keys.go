@@ -92,13 +92,17 @@ func (q *Queue) SaveKey(ctx context.Context, s KeyState, done func(error)) {
 		go done(fmt.Errorf("state of a key: %w", err))
 		return
 	}
-	subject := keysOf(s.Partition) + strconv.FormatUint(uint64(s.TitleID), 10) + "." + s.Sender
+	subject := keySubject(s.Partition, s.TitleID, s.Sender)
 	m := &nats.Msg{Subject: subject, Data: data, Header: make(nats.Header, 1)}
 	// Else the stream would hold every key of a day, and each new owner read them.
 	left := max(s.Until.Sub(now), 0).Truncate(time.Second) + time.Second
 	setHeader(m.Header, jetstream.MsgTTLHeader, min(left, keysKept).String())
 	over := q.tenureOver(s.Partition)
 	q.records.put(q.streams[KeysStream], s.Until, &entry{ctx: ctx, done: unlessLost(over, done), last: m, obsolete: over})
+}
+
+func keySubject(partition int, titleID uint32, sender string) string {
+	return keysOf(partition) + strconv.FormatUint(uint64(titleID), 10) + "." + sender
 }
 
 func keysOf(partition int) string { return keysPrefix + strconv.Itoa(partition) + "." }
