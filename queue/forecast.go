@@ -65,12 +65,12 @@ type Forecast struct {
 	Calls int
 	Least time.Duration // 0 with ByNothing
 	Alone time.Duration // the same without the other campaigns; 0 with ByNothing and ByRate: not known
-	// Rough says that it may be less as well: jobs whose calls had to be guessed, a
-	// rate that was seen, or learnt windows below what is allowed, of which the worker tries more by and by.
+	// Rough says that it may be less as well: jobs whose calls had to be guessed, a rate that was seen, or MayRise.
 	Rough bool
 
 	Windows []Window // that hold now, the learnt ones included
 	Learnt  bool     // refusals made them narrower than what is configured
+	MayRise bool     // and narrower than what the service is known to allow: the worker tries for more by and by
 	// BlockedUntil is the end of a Retry-After; zero: none.
 	BlockedUntil time.Time
 	// Reserve is the share left to players until ReservedUntil at the least; 0: none.
@@ -135,8 +135,9 @@ func (f *Forecast) hold(o Outlook) {
 			continue
 		}
 		f.Learnt = true
-		f.Rough = f.Rough || l.Most == 0 || l.Max < l.Most
+		f.MayRise = f.MayRise || l.Most == 0 || l.Max < l.Most
 	}
+	f.Rough = f.Rough || f.MayRise
 	if o.Key.BlockedUntil.After(o.At) {
 		f.BlockedUntil = o.Key.BlockedUntil
 	}

@@ -62,6 +62,9 @@ func TestEachRoleOfDeployDoesItsWork(t *testing.T) {
 	t.Run("an operator starts a campaign, and sees how it gets on", func(t *testing.T) {
 		file := filepath.Join(t.TempDir(), "players.txt")
 		require.NoError(t, os.WriteFile(file, []byte("2533274790000003\n2533274790000004\n"), 0o600))
+		status, out, errOut := s.invitectl(t, operator, "campaign", "start", "cup", "--title", "730", "--file", file, "--dry-run")
+		assert.Zero(t, status, errOut)
+		assert.Contains(t, out, "1000/15s, as the workers are configured")
 		for range 2 { // the second time it goes on
 			status, _, errOut := s.invitectl(t, operator, "campaign", "start", "cup", "--title", "730", "--file", file)
 			assert.Zero(t, status, errOut)
@@ -71,7 +74,7 @@ func TestEachRoleOfDeployDoesItsWork(t *testing.T) {
 			assert.Zero(t, status, errOut)
 			return strings.Contains(out, `"sent":2`) && strings.Contains(out, `"state":"ended"`) && s.tallied(t)
 		})
-		status, out, errOut := s.invitectl(t, operator, "campaign", "ls")
+		status, out, errOut = s.invitectl(t, operator, "campaign", "ls")
 		assert.Zero(t, status, errOut)
 		assert.Contains(t, out, "cup")
 		status, out, errOut = s.invitectl(t, operator, "results", "--campaign", "cup")
