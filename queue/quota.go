@@ -1,6 +1,7 @@
 package queue
 
 import (
+	"bytes"
 	"context"
 	"errors"
 	"fmt"
@@ -207,5 +208,5 @@ func sameRecord(a, b quotaRecord) (bool, error) {
 		return false, err
 	}
 	other, err := json.Marshal(b, json.Deterministic(true))
-	return string(one) == string(other), err
+	return bytes.Equal(one, other), err
 }

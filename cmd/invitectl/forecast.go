@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"slices"
 	"strconv"
 	"strings"
 	"time"
@@ -172,7 +173,8 @@ type otherCampaignItem struct {
 
 func itemOfForecast(f queue.Forecast, from quotaFrom) *forecastItem {
 	item := forecastItem{
-		Basis: f.Basis, Calls: f.Calls, LeastSeconds: leastSeconds(f), Rough: f.Rough, Quota: queue.WindowsString(f.Windows), QuotaFrom: from,
+		Basis: f.Basis, Calls: f.Calls, LeastSeconds: leastSeconds(f), Rough: f.Rough,
+		Quota: queue.WindowsString(f.Windows), QuotaFrom: from,
 		BlockedUntil: f.BlockedUntil.UTC(), Reserve: f.Reserve, ReservedUntil: f.ReservedUntil.UTC(), RecipientsASecond: f.PerSecond,
 		OtherCampaigns: make([]otherCampaignItem, len(f.Others)),
 	}
@@ -279,11 +281,9 @@ func (t *tool) printUnsure(f queue.Forecast) error {
 	if f.MayRise {
 		text += "The workers try for more of the quota by and by, so that it may be less.\n"
 	}
-	for _, other := range f.Others {
-		if other.Raw {
-			text += "Jobs that were published one by one count as a call each; they may be more, or fewer.\n"
-			break
-		}
+	raw := slices.ContainsFunc(f.Others, func(other queue.OtherCampaign) bool { return other.Raw })
+	if raw || f.Rough && !f.MayRise && f.Basis == queue.ByQuota { // else its own jobs are
+		text += "How many calls jobs are that were published one by one is a guess.\n"
 	}
 	_, err := fmt.Fprint(t.out, text)
 	return err
