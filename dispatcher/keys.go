@@ -50,7 +50,7 @@ func (l *loop) remember(now time.Time, states []queue.KeyState) {
 func keyStateOf(s plan.State) queue.KeyState {
 	k := queue.KeyState{
 		Partition: s.Partition, TitleID: s.Key.TitleID, Sender: s.Key.Sender,
-		Open: s.Open, BlockedUntil: s.Blocked, Until: s.Until,
+		Open: s.Open, BlockedUntil: s.Blocked, ReservedUntil: s.Reserved, Until: s.Until,
 	}
 	for _, r := range s.Calls {
 		k.Calls = append(k.Calls, queue.CallRun(r))
@@ -64,7 +64,7 @@ func keyStateOf(s plan.State) queue.KeyState {
 func stateOf(k queue.KeyState) plan.State {
 	s := plan.State{
 		Key: plan.Key{Sender: k.Sender, TitleID: k.TitleID}, Partition: k.Partition,
-		Open: k.Open, Blocked: k.BlockedUntil,
+		Open: k.Open, Blocked: k.BlockedUntil, Reserved: k.ReservedUntil,
 	}
 	for _, r := range k.Calls {
 		s.Calls = append(s.Calls, plan.Run(r))

@@ -23,6 +23,7 @@ const (
 	tallyPrefix     = controlPrefix + "tally."
 	termsPrefix     = controlPrefix + "terms."
 	throughSubject  = controlPrefix + "through"
+	quotaSubject    = controlPrefix + "quota"
 )
 
 // MaxName is the most characters of a sender or a campaign.

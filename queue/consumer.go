@@ -71,6 +71,7 @@ func (q *Queue) consume(ctx context.Context, worker Worker) {
 	around.Go(func() { q.keepStreams(keeping) })
 	around.Go(func() { q.sweepAll(keeping, members) })
 	around.Go(func() { q.keepTallies(keeping, members) })
+	around.Go(func() { q.keepQuota(keeping) })
 	around.Go(func() { campaigns.run(keeping) })
 	for _, p := range partitions {
 		working.Go(func() { p.run(ctx) })
@@ -112,6 +113,7 @@ func (q *Queue) keepStreams(ctx context.Context) {
 			if errors.Is(err, jetstream.ErrStreamNotFound) {
 				q.log.Error("a stream was deleted; it is created again, without what was in it", "stream", want.Name)
 				_, err = q.js.CreateStream(asking, want)
+				signal(q.quotaSet) // it may have been in it
 			}
 			if err != nil && ctx.Err() == nil {
 				q.trouble.warn(q.log, "a stream can't be looked at", "stream", want.Name, "error", err)

@@ -42,8 +42,10 @@
 //	status, err := organizer.Status(ctx, order.Address)
 //
 // [Organizer.Pause], [Organizer.Resume], [Organizer.Cancel], [Organizer.SetRate]
-// and [Organizer.SetStart] steer it while it is under way. All of that works as
-// well for campaigns whose jobs any client publishes on their subject.
+// and [Organizer.SetStart] steer it while it is under way. [Organizer.Forecast]
+// says how long one would take, and [Organizer.TimeLeft] how long what is left of
+// one takes: at least, at the quota that holds now. All of that works as well for
+// campaigns whose jobs any client publishes on their subject.
 //
 // # For workers
 //
@@ -76,7 +78,7 @@
 //	INVITE_PROGRESS   invites.progress.<stream>.<sequence>             internal: until the job ends
 //	INVITE_KEYS       invites.keys.<n>.<titleId>.<sender>              internal: as long as it matters
 //	INVITE_WORKERS    invites.workers.alive.<worker>, …owner.<n>       internal: the last word of each
-//	INVITE_CONTROL    invites.control.order.<titleId>.<sender>.<campaign>, …tally.…, …terms.…, …through
+//	INVITE_CONTROL    invites.control.order.<titleId>.<sender>.<campaign>, …tally.…, …terms.…, …through, …quota
 //	                                                                   internal: the last word of each
 //
 // The server stores a job of invites.jobs under invites.part.<n>.<titleId>.<sender>,

@@ -202,6 +202,34 @@ func ExampleOrganizer_Pause() {
 	// cancelling 0.5
 }
 
+// How long a campaign takes at the quota that holds, before it is started.
+func ExampleOrganizer_Forecast() {
+	nc, stop := natsForExamples()
+	defer stop()
+	ctx := context.Background()
+	worker, err := queue.Open(ctx, nc, queue.Options{Logger: discard()})
+	if err != nil {
+		log.Fatal(err)
+	}
+	defer worker.Close()
+	organizer, err := queue.NewOrganizer(ctx, nc)
+	if err != nil {
+		log.Fatal(err)
+	}
+
+	address := queue.Address{TitleID: 1234567890, Sender: "cup", Campaign: "finals"}
+	outlook, err := organizer.Outlook(ctx, address) // or organizer.Forecast(ctx, address, 100_000)
+	if err != nil {
+		log.Fatal(err)
+	}
+	if !outlook.Announced { // no worker has run yet
+		outlook.Windows = []queue.Window{{Max: 7, Per: 15 * time.Second}, {Max: 50, Per: 5 * time.Minute}}
+	}
+	forecast := outlook.Forecast(queue.Work{Recipients: 100_000})
+	fmt.Println(forecast.Calls, "calls take at least", forecast.Least)
+	// Output: 6250 calls take at least 10h21m45s
+}
+
 // How a campaign gets on, whoever published its jobs.
 func ExampleOrganizer_Status() {
 	nc, stop := natsForExamples()

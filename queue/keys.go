@@ -27,6 +27,8 @@ type KeyState struct {
 	BlockedUntil time.Time
 	// Learnt are windows that refusals told of.
 	Learnt []LearntWindow
+	// ReservedUntil is until when campaigns leave the reserve to players; zero: they do not.
+	ReservedUntil time.Time
 	// Until is when nothing of it matters any more.
 	Until time.Time
 }
@@ -54,15 +56,16 @@ const keysKept = 24 * time.Hour
 type keyRecord struct {
 	Ago        []int64        `json:"ago,omitempty"`
 	N          []int          `json:"n,omitempty"` // calls at each of them; absent: one
-	Open       int            `json:"open,omitempty"`
-	BlockedFor int64          `json:"blockedFor,omitempty"`
+	Open       int            `json:"open,omitzero"`
+	BlockedFor int64          `json:"blockedFor,omitzero"`
 	Learnt     []windowRecord `json:"learnt,omitempty"`
+	Reserved   int64          `json:"reservedFor,omitzero"`
 }
 
 type windowRecord struct {
 	Max  int   `json:"max"`
 	Per  int64 `json:"perMs"`
-	Most int   `json:"most,omitempty"`
+	Most int   `json:"most,omitzero"`
 }
 
 // ErrLost means that the partition was taken away from this worker: what was to
@@ -89,13 +92,17 @@ func (q *Queue) SaveKey(ctx context.Context, s KeyState, done func(error)) {
 		go done(fmt.Errorf("state of a key: %w", err))
 		return
 	}
-	subject := keysOf(s.Partition) + strconv.FormatUint(uint64(s.TitleID), 10) + "." + s.Sender
+	subject := keySubject(s.Partition, s.TitleID, s.Sender)
 	m := &nats.Msg{Subject: subject, Data: data, Header: make(nats.Header, 1)}
 	// Else the stream would hold every key of a day, and each new owner read them.
 	left := max(s.Until.Sub(now), 0).Truncate(time.Second) + time.Second
 	setHeader(m.Header, jetstream.MsgTTLHeader, min(left, keysKept).String())
 	over := q.tenureOver(s.Partition)
 	q.records.put(q.streams[KeysStream], s.Until, &entry{ctx: ctx, done: unlessLost(over, done), last: m, obsolete: over})
+}
+
+func keySubject(partition int, titleID uint32, sender string) string {
+	return keysOf(partition) + strconv.FormatUint(uint64(titleID), 10) + "." + sender
 }
 
 func keysOf(partition int) string { return keysPrefix + strconv.Itoa(partition) + "." }
@@ -139,6 +146,9 @@ func recordOf(s KeyState, now time.Time) keyRecord {
 	}
 	if left := s.BlockedUntil.Sub(now); !s.BlockedUntil.IsZero() && left > 0 {
 		r.BlockedFor = left.Milliseconds() + 1
+	}
+	if left := s.ReservedUntil.Sub(now); !s.ReservedUntil.IsZero() && left > 0 {
+		r.Reserved = left.Milliseconds()
 	}
 	for _, w := range s.Learnt {
 		r.Learnt = append(r.Learnt, windowRecord{w.Max, w.Per.Milliseconds(), w.Most})
@@ -190,6 +200,9 @@ func stateOf(subject string, data []byte, stored time.Time) (KeyState, error) {
 	}
 	if r.BlockedFor > 0 {
 		s.BlockedUntil = stored.Add(milliseconds(r.BlockedFor, maxBlock))
+	}
+	if r.Reserved > 0 {
+		s.ReservedUntil = stored.Add(milliseconds(r.Reserved, keysKept))
 	}
 	for _, w := range r.Learnt {
 		if w.Max > 0 && w.Per > 0 && w.Most >= 0 {

@@ -52,7 +52,7 @@ func TestWhatIsKnownOfAKeyIsThereForTheNextOwner(t *testing.T) {
 		now := time.Now()
 		ada := queue.KeyState{
 			Partition: 3, TitleID: 730, Sender: "ada", Calls: []queue.CallRun{{At: now.Add(-2 * time.Second), N: 30}, {At: now, N: 1}}, Open: 2,
-			BlockedUntil: now.Add(time.Minute), Until: now.Add(5 * time.Minute),
+			BlockedUntil: now.Add(time.Minute), ReservedUntil: now.Add(3 * time.Minute), Until: now.Add(5 * time.Minute),
 		}
 		learnt := queue.KeyState{
 			Partition: 1, TitleID: 730, Sender: "bob", Learnt: []queue.LearntWindow{{Max: 5, Per: 15 * time.Second, Most: 7}}, Until: now.Add(time.Hour),
@@ -73,6 +73,8 @@ func TestWhatIsKnownOfAKeyIsThereForTheNextOwner(t *testing.T) {
 		assert.Equal(t, []int{30, 1}, []int{got["ada"].Calls[0].N, got["ada"].Calls[1].N})
 		assert.WithinDuration(t, ada.BlockedUntil, got["ada"].BlockedUntil, 10*time.Millisecond)
 		assert.False(t, got["ada"].BlockedUntil.Before(ada.BlockedUntil), "a Retry-After is never shortened")
+		assert.WithinDuration(t, ada.ReservedUntil, got["ada"].ReservedUntil, 10*time.Millisecond)
+		assert.Zero(t, got["bob"].ReservedUntil)
 
 		time.Sleep(6 * time.Minute)
 		got = f.told()

@@ -76,6 +76,8 @@ type Queue struct {
 	clock    serverClock
 	counts   map[Lane]*subjectCounts
 	trouble  trouble
+	quota    atomic.Pointer[Quota] // that AnnounceQuota said last; nil: none
+	quotaSet chan struct{}         // holds one token when that is new
 }
 
 // apiTimeout limits each call of the JetStream API: one that a permission
@@ -118,6 +120,7 @@ func Open(ctx context.Context, nc *nats.Conn, o Options) (*Queue, error) {
 	o.Partitions = partitions
 	q := &Queue{
 		nc: nc, js: js, opts: o, log: o.Logger, wanted: streams(o, nc.MaxPayload()), partitions: partitions, streams: found,
+		quotaSet: make(chan struct{}, 1),
 		counts: map[Lane]*subjectCounts{
 			Interactive: {stream: JobsStream, subjects: partPrefix + ">"},
 			Bulk:        {stream: CampaignsStream, subjects: campaignsPrefix + ">"},

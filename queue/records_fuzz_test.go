@@ -202,6 +202,7 @@ func FuzzKeyRecord(f *testing.F) {
 		`{"ago":[5,1],"n":[100,2]}`, `{"ago":[1],"n":[]}`, `{"ago":[],"n":[1]}`, `{"ago":[0],"n":[1000000000000]}`, `{"open":9223372036854775807}`,
 		`{"ago":[-9223372036854775808,9223372036854775807]}`, `{"blockedFor":9223372036854775807}`, `{"ago":[1],"n":[-1]}`,
 		`{"learnt":[{"max":-1,"perMs":1},{"max":1,"perMs":9223372036854775807}]}`, `{"open":-1}`, `[]`, `{"ago":[1.5]}`, `null`,
+		`{"reservedFor":900000}`, `{"reservedFor":9223372036854775807}`, `{"reservedFor":-1}`,
 	} {
 		f.Add(subject, []byte(seed))
 	}
@@ -224,6 +225,7 @@ func FuzzKeyRecord(f *testing.F) {
 		}
 		require.LessOrEqual(t, calls, maxKeyCalls)
 		require.False(t, s.BlockedUntil.After(publishedAt.Add(maxBlock)), "%v", s.BlockedUntil)
+		require.False(t, s.ReservedUntil.After(publishedAt.Add(keysKept)), "%v", s.ReservedUntil)
 		require.LessOrEqual(t, len(s.Learnt), maxLearnt)
 		for _, w := range s.Learnt {
 			require.True(t, w.Max > 0 && w.Most >= 0 && w.Per > 0 && w.Per <= keysKept, "%v", w)
@@ -352,5 +354,43 @@ func FuzzCampaignRecord(f *testing.F) {
 		if s, ok := decodeSuperseded(header); ok {
 			require.Equal(t, header, encodeSuperseded(s))
 		}
+	})
+}
+
+// FuzzQuotaRecord: what is planned with is what can be configured, and is the same when it is written again.
+func FuzzQuotaRecord(f *testing.F) {
+	for _, seed := range []string{
+		`{"windows":[{"max":7,"perMs":15000},{"max":50,"perMs":300000}],"maxInFlight":4,"interactiveReserve":0.1,"titles":{"730":{"windows":[],"maxInFlight":1}}}`,
+		`{}`, `null`, `[]`, `{"windows":[{"max":0,"perMs":1}]}`, `{"windows":[{"max":1,"perMs":-1}]}`, `{"windows":[{"max":9223372036854775807,"perMs":1}]}`,
+		`{"windows":[{"max":1,"perMs":9223372036854775807}]}`, `{"interactiveReserve":1}`, `{"interactiveReserve":-0.1}`, `{"interactiveReserve":1e400}`,
+		`{"titles":{"-1":{}}}`, `{"titles":{"1":{"maxInFlight":-1}}}`, `{"titles":{"1":{},"01":{}}}`, `{"maxInFlight":1025}`,
+		`{"windows":[` + strings.Repeat(`{"max":1,"perMs":1},`, maxQuotaWindows) + `{"max":1,"perMs":1}]}`,
+	} {
+		f.Add([]byte(seed))
+	}
+	f.Fuzz(func(t *testing.T, data []byte) {
+		q, err := decodeQuota(data)
+		if err != nil {
+			require.Zero(t, q)
+			return
+		}
+		require.True(t, q.Reserve >= 0 && q.Reserve < 1, "%v", q.Reserve)
+		require.LessOrEqual(t, len(q.Titles), maxQuotaTitles)
+		if q.Titles == nil {
+			q.Titles = make(map[uint32]Limits)
+		}
+		q.Titles[0] = q.Limits // so that it is looked at like the others
+		for id, l := range q.Titles {
+			require.Equal(t, l, q.For(id))
+			require.LessOrEqual(t, len(l.Windows), maxQuotaWindows)
+			for _, w := range l.Windows {
+				require.True(t, w.Max > 0 && w.Max <= maxWindowCalls && w.Per > 0 && w.Per <= keysKept, "%v", w)
+			}
+		}
+		written, err := json.Marshal(recordOfQuota(q))
+		require.NoError(t, err)
+		again, err := decodeQuota(written)
+		require.NoError(t, err)
+		require.Equal(t, q, again)
 	})
 }

@@ -172,5 +172,5 @@ func (t *tool) showCampaign(ctx context.Context, f queue.CampaignFilter) error {
 		}
 		return cli.Usagef("there are %d campaigns of this name; say which: %s", len(all), strings.Join(which, ", or "))
 	}
-	return t.printCampaign(all[0])
+	return t.printCampaign(all[0], t.timeLeft(ctx, all[0]))
 }

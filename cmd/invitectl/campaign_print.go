@@ -35,6 +35,9 @@ type campaignItem struct {
 	FirstEndedAt   time.Time            `json:"firstEndedAt,omitzero"`
 	LastEndedAt    time.Time            `json:"lastEndedAt,omitzero"`
 	Complete       bool                 `json:"complete"`
+
+	LeastSecondsLeft *float64      `json:"leastSecondsLeft,omitzero"` // absent: not known, or ended
+	Forecast         *forecastItem `json:"forecast,omitzero"`
 }
 
 func itemOfCampaign(s queue.CampaignStatus) campaignItem {
@@ -83,9 +86,14 @@ func (t *tool) printCampaigns(all []queue.CampaignStatus) error {
 	return err
 }
 
-func (t *tool) printCampaign(s queue.CampaignStatus) error {
+// printCampaign prints a status, and how long what is left takes; nil: not known.
+func (t *tool) printCampaign(s queue.CampaignStatus, left *queue.Forecast) error {
 	if t.json {
-		return t.printJSON(itemOfCampaign(s))
+		item := itemOfCampaign(s)
+		if left != nil {
+			item.LeastSecondsLeft, item.Forecast = leastSeconds(*left), itemOfForecast(*left, quotaOf(*left))
+		}
+		return t.printJSON(item)
 	}
 	table := tabwriter.NewWriter(t.out, 0, 0, 2, ' ', 0)
 	row := func(name, format string, args ...any) {
@@ -123,11 +131,18 @@ func (t *tool) printCampaign(s queue.CampaignStatus) error {
 	if s.MaybeDuplicate > 0 {
 		row("maybe twice", "%s; some of their recipients may have been sent twice", plural(s.MaybeDuplicate, "job"))
 	}
+	if left != nil {
+		row("time left", "%s", timeInWords(*left))
+		printForecast(table, *left, quotaOf(*left))
+	}
 	at("created", s.CreatedAt)
 	at("expires", s.ExpiresAt)
 	at("first ended", s.FirstEndedAt)
 	at("last ended", s.LastEndedAt)
 	err := table.Flush()
+	if left != nil {
+		err = errors.Join(err, t.printUnsure(*left))
+	}
 	if !s.Complete {
 		_, noteErr := fmt.Fprintln(t.out, "The counts may be too low: no worker ran for so long that results were removed "+
 			"before they were summed up.")

@@ -14,7 +14,6 @@ import (
 
 	"github.com/invitedhq/invited/cmd/internal/cli"
 	"github.com/invitedhq/invited/queue"
-	"github.com/invitedhq/invited/xbl/xblsim"
 )
 
 // startFlags are the flags of campaign start as they were typed.
@@ -26,9 +25,6 @@ type startFlags struct {
 	skipBad, dryRun      bool
 	quota                string
 }
-
-// publishedQuota is the service's, as its makers publish it.
-const publishedQuota = "7/15s,50/300s"
 
 func newCampaignStartCommand(t *tool) *cobra.Command {
 	var f startFlags
@@ -60,7 +56,7 @@ what is missing, and nobody is invited twice. Other recipients under the same na
 	flags.StringVar(&f.expires, "expires", "", "never send later than this, such as 2026-12-24T18:00:00Z")
 	flags.BoolVar(&f.skipBad, "skip-bad", false, "leave out lines that are no XUID")
 	flags.BoolVar(&f.dryRun, "dry-run", false, "only say how many recipients and calls, and how long it takes")
-	flags.StringVar(&f.quota, "quota", publishedQuota, "for --dry-run: the quota of the sender and title, if the worker's is another")
+	flags.StringVar(&f.quota, "quota", "", "for --dry-run: plan with this quota, such as "+publishedQuota+", not the one that holds")
 	_ = cmd.MarkFlagFilename("file") // it fails only for a flag that does not exist
 	_ = cmd.RegisterFlagCompletionFunc("platform",
 		cobra.FixedCompletions(queue.Platforms(), cobra.ShellCompDirectiveNoFileComp))
@@ -68,7 +64,7 @@ what is missing, and nobody is invited twice. Other recipients under the same na
 }
 
 // order checks the flags: what is wrong is told before the file is read.
-func (f *startFlags) order(name string, now time.Time) (o queue.CampaignOrder, windows []xblsim.Window, err error) {
+func (f *startFlags) order(name string, now time.Time) (o queue.CampaignOrder, windows []queue.Window, err error) {
 	switch {
 	case f.title == "":
 		return o, nil, cli.Usagef("--title is missing")
@@ -94,20 +90,20 @@ func (f *startFlags) order(name string, now time.Time) (o queue.CampaignOrder, w
 	if err := o.Validate(); err != nil {
 		return o, nil, cli.Usagef("%w", err)
 	}
-	if windows, err = xblsim.ParseQuota(f.quota); err != nil {
+	if windows, err = parseQuota(f.quota); err != nil {
 		return o, nil, cli.Usagef("--quota: %w", err)
 	}
 	return o, windows, nil
 }
 
-func (t *tool) startCampaign(ctx context.Context, o queue.CampaignOrder, windows []xblsim.Window, f startFlags, stdin io.Reader) error {
+func (t *tool) startCampaign(ctx context.Context, o queue.CampaignOrder, windows []queue.Window, f startFlags, stdin io.Reader) error {
 	list, err := readFile(ctx, f.file, stdin)
 	if err != nil {
 		return err
 	}
 	t.printBadLines(list)
 	if f.dryRun {
-		if err := t.printPlan(o, list, f.quota, windows); err != nil {
+		if err := t.printPlan(o, list, t.plan(ctx, o.Address, list.recipients.Len(), windows)); err != nil {
 			return err
 		}
 	}
@@ -169,9 +165,11 @@ type started struct {
 	Stored       int        `json:"stored"`       // recipients
 	StoredBefore int        `json:"storedBefore"` // recipients, by a start that was interrupted
 	DryRun       bool       `json:"dryRun"`
-	LeastSeconds *float64   `json:"leastSeconds,omitzero"` // of a dry run
+	LeastSeconds *float64   `json:"leastSeconds,omitzero"` // of a dry run; absent: not known
 	Quota        string     `json:"quota,omitzero"`
 	ExpiresAt    *time.Time `json:"expiresAt,omitzero"`
+
+	Forecast *forecastItem `json:"forecast,omitzero"` // of a dry run
 }
 
 func itemOfStart(o queue.CampaignOrder, l *list) started {

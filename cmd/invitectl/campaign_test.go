@@ -23,7 +23,6 @@ import (
 	"github.com/invitedhq/invited/queue"
 	"github.com/invitedhq/invited/queue/embedded"
 	"github.com/invitedhq/invited/queue/embedded/embeddedtest"
-	"github.com/invitedhq/invited/xbl/xblsim"
 )
 
 // emptyQueue is a server with our streams, and its URL.
@@ -142,59 +141,6 @@ func TestAFileThatCantBeReadToItsEndIsNotPublished(t *testing.T) {
 	}
 }
 
-func TestADryRunSaysWhatItWouldTakeAndNeedsNoServer(t *testing.T) {
-	file := fileOf(t, numbers(1, 100_000)+numbers(1, 12))
-	args := []string{"campaign", "start", "cup", "--title", "730", "--file", file, "--dry-run", "--nats-url", "nats://127.0.0.1:1"}
-	status, out, errOut := run(t, args...)
-	require.Equal(t, cli.Done, status, errOut)
-	assert.Equal(t, `recipients  100000
-repeats     12
-bad lines   0
-calls       6250
-time        at least 10h21m45s, with a quota of 7/15s,50/300s
-The time is for these calls alone. Players who wait, other campaigns of this sender and title, calls of the game itself,
-refusals and the time of each answer make it longer.
-`, out)
-	_, out, _ = run(t, append(args, "--expires", time.Now().Add(time.Hour).Format(time.RFC3339))...)
-	assert.Contains(t, out, "not all can be sent before.\n")
-	_, out, _ = run(t, append(args, "--json", "--quota", "1000/1s")...)
-	var item struct {
-		Recipients, Repeats, Calls int
-		LeastSeconds               float64
-		DryRun                     bool
-	}
-	require.NoError(t, json.Unmarshal([]byte(out), &item))
-	assert.InDelta(t, 6, item.LeastSeconds, 0)
-	assert.True(t, item.DryRun)
-
-	status, out, _ = run(t, "campaign", "start", "cup", "--title", "730", "--file", fileOf(t, "1\nx\n"), "--dry-run")
-	assert.Equal(t, cli.Failed, status, "start would publish nothing")
-	assert.Contains(t, out, "bad lines   1\n")
-}
-
-// TestTheLeastTimeIsWhatTheServiceTakes asks the stand-in, whose quota is the oracle, call by call.
-func TestTheLeastTimeIsWhatTheServiceTakes(t *testing.T) {
-	for _, quota := range []string{"7/15s,50/300s", "3/2s", "50/300s,7/15s", "1/1s,10/60s"} {
-		windows, err := xblsim.ParseQuota(quota)
-		require.NoError(t, err)
-		var calls []time.Duration // when each was made, as early as all windows allow
-		for n := range 400 {
-			at := time.Duration(0)
-			for _, w := range windows {
-				if n >= w.Max {
-					at = max(at, calls[n-w.Max]+w.Per)
-				}
-			}
-			if n > 0 {
-				at = max(at, calls[n-1])
-			}
-			calls = append(calls, at)
-			require.Equal(t, at, leastTime(n+1, windows), "%d calls at %s", n+1, quota)
-		}
-	}
-	assert.Zero(t, leastTime(0, nil))
-}
-
 func TestCampaignsAreListedAndShown(t *testing.T) {
 	conn, url := emptyQueue(t)
 	status, out, errOut := run(t, "campaign", "ls", "--nats-url", url)
@@ -243,7 +189,7 @@ func TestACampaignInWords(t *testing.T) {
 	}
 	var out bytes.Buffer
 	tool := &tool{out: &out}
-	require.NoError(t, tool.printCampaign(s))
+	require.NoError(t, tool.printCampaign(s, nil))
 	assert.Equal(t, `campaign     cup
 title        730
 sender       ada
@@ -263,12 +209,12 @@ last ended   2026-11-25T17:01:00Z
 
 	out.Reset()
 	raw := queue.CampaignStatus{Address: s.Address, State: queue.CampaignEnded, Jobs: 2, Sent: 3}
-	require.NoError(t, tool.printCampaign(raw))
+	require.NoError(t, tool.printCampaign(raw, nil))
 	assert.Contains(t, out.String(), "recipients  unknown: its jobs were published one by one; 3 have ended\n")
 	assert.Contains(t, out.String(), "The counts may be too low")
 	out.Reset()
 	s.State, s.Uploaded = queue.CampaignUploading, 160
-	require.NoError(t, tool.printCampaign(s))
+	require.NoError(t, tool.printCampaign(s, nil))
 	assert.Contains(t, out.String(), "uploaded     160 of 1000; if nobody is at it, run the same campaign start again\n")
 }
 

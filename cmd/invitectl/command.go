@@ -92,12 +92,18 @@ func parseTitle(s string) (uint32, error) {
 }
 
 // connect reaches NATS or says how to.
-func (t *tool) connect() (*nats.Conn, error) {
-	conn, err := queue.Connect(queue.ConnectOptions{
+func (t *tool) connect() (*nats.Conn, error) { return connectWith(t.connectOptions()) }
+
+func (t *tool) connectOptions() queue.ConnectOptions {
+	return queue.ConnectOptions{
 		URL: t.natsURL, CredentialsFile: t.credentials, CAFile: t.tls.ca, CertFile: t.tls.cert, KeyFile: t.tls.key,
 		Name: "invitectl", Logger: slog.New(slog.DiscardHandler),
 		Refused: func(err *queue.AccessError) { t.refused(err) },
-	})
+	}
+}
+
+func connectWith(o queue.ConnectOptions) (*nats.Conn, error) {
+	conn, err := queue.Connect(o)
 	if _, refused := errors.AsType[*queue.AccessError](err); refused {
 		return nil, err
 	}

@@ -62,6 +62,9 @@ func TestEachRoleOfDeployDoesItsWork(t *testing.T) {
 	t.Run("an operator starts a campaign, and sees how it gets on", func(t *testing.T) {
 		file := filepath.Join(t.TempDir(), "players.txt")
 		require.NoError(t, os.WriteFile(file, []byte("2533274790000003\n2533274790000004\n"), 0o600))
+		status, out, errOut := s.invitectl(t, operator, "campaign", "start", "cup", "--title", "730", "--file", file, "--dry-run")
+		assert.Zero(t, status, errOut)
+		assert.Contains(t, out, "1000/15s, as the workers are configured")
 		for range 2 { // the second time it goes on
 			status, _, errOut := s.invitectl(t, operator, "campaign", "start", "cup", "--title", "730", "--file", file)
 			assert.Zero(t, status, errOut)
@@ -71,7 +74,7 @@ func TestEachRoleOfDeployDoesItsWork(t *testing.T) {
 			assert.Zero(t, status, errOut)
 			return strings.Contains(out, `"sent":2`) && strings.Contains(out, `"state":"ended"`) && s.tallied(t)
 		})
-		status, out, errOut := s.invitectl(t, operator, "campaign", "ls")
+		status, out, errOut = s.invitectl(t, operator, "campaign", "ls")
 		assert.Zero(t, status, errOut)
 		assert.Contains(t, out, "cup")
 		status, out, errOut = s.invitectl(t, operator, "results", "--campaign", "cup")
@@ -172,7 +175,8 @@ func TestNoRoleDoesWhatIsAnothers(t *testing.T) {
 			publish: []string{
 				"invites.dead.730.rejected", "invites.results.730.ada.-", "invites.progress.INVITES.1", "invites.keys.0.730.ada",
 				"invites.workers.owner.0", "invites.workers.alive.me", "invites.part.0.730.ada", "invites.jobs.730", "invites.jobs.730.ada.more",
-				"invites.control.order.730.ada.cup", "invites.control.tally.730.ada.cup", "invites.control.through", "invites.control.terms.730.ada.cup",
+				"invites.control.order.730.ada.cup", "invites.control.tally.730.ada.cup", "invites.control.through", "invites.control.quota",
+				"invites.control.terms.730.ada.cup",
 				"$JS.ACK.INVITES.partition-0.1.1.1.1.0", "$JS.ACK.INVITE_CAMPAIGNS.campaign-0.1.1.1.1.0",
 				"$JS.API.INFO", "$JS.API.STREAM.NAMES", "$JS.API.STREAM.LIST", "_INBOX.worker.x", "_INBOX.operator.x", "$SYS.REQ.SERVER.PING",
 			},
@@ -205,7 +209,8 @@ func TestNoRoleDoesWhatIsAnothers(t *testing.T) {
 			publish: []string{
 				"invites.dead.730.rejected", "invites.results.730.ada.-", "invites.keys.0.730.ada", "invites.workers.owner.0",
 				"invites.workers.alive.me", "invites.progress.INVITES.1", "invites.part.0.730.ada", "invites.control.tally.730.ada.cup",
-				"invites.control.through", "invites.control.order.730.ada", "invites.control.terms.730.ada", "$JS.API.CONSUMER.CREATE.INVITE_CONTROL.x.invites.control.>",
+				"invites.control.through", "invites.control.quota", "invites.control.order.730.ada", "invites.control.terms.730.ada",
+				"$JS.API.CONSUMER.CREATE.INVITE_CONTROL.x.invites.control.>",
 				"$JS.ACK.INVITES.partition-0.1.1.1.1.0", "$JS.ACK.INVITE_CAMPAIGNS.campaign-0.1.1.1.1.0",
 				"$JS.API.INFO", "$JS.API.STREAM.NAMES", "$JS.API.STREAM.LIST", "$JS.API.CONSUMER.CREATE.INVITES.x.invites.part.*.*.*",
 				"_INBOX.producer.x", "_INBOX.worker.x", "$SYS.REQ.SERVER.PING",
@@ -216,10 +221,10 @@ func TestNoRoleDoesWhatIsAnothers(t *testing.T) {
 			},
 			unless: slices.Concat(
 				each("STREAM.INFO", queue.JobsStream, queue.CampaignsStream, queue.DeadStream, queue.ResultsStream, queue.ProgressStream,
-					queue.ControlStream),
+					queue.KeysStream, queue.ControlStream),
 				each("STREAM.MSG.DELETE", queue.DeadStream), each("STREAM.PURGE", queue.ProgressStream),
 				each("STREAM.MSG.GET", queue.JobsStream, queue.CampaignsStream, queue.DeadStream, queue.ProgressStream, queue.ResultsStream,
-					queue.ControlStream),
+					queue.KeysStream, queue.ControlStream),
 				each("CONSUMER.INFO", queue.DeadStream, queue.ResultsStream), each("CONSUMER.DELETE", queue.DeadStream, queue.ResultsStream),
 				each("CONSUMER.MSG.NEXT", queue.DeadStream, queue.ResultsStream),
 			),

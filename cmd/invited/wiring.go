@@ -92,3 +92,23 @@ func limits(reserve float64, windows []configs.Window, maxInFlight int) plan.Lim
 	}
 	return l
 }
+
+// announcedQuota is what tools are told of the quota.
+func announcedQuota(q configs.Quota) queue.Quota {
+	all := queue.Quota{
+		Limits: announcedLimits(q.Windows, q.MaxInFlight), Reserve: q.InteractiveReserve,
+		Titles: make(map[uint32]queue.Limits, len(q.Titles)),
+	}
+	for id := range q.Titles {
+		all.Titles[id] = announcedLimits(q.For(id))
+	}
+	return all
+}
+
+func announcedLimits(windows []configs.Window, maxInFlight int) queue.Limits {
+	l := queue.Limits{MaxInFlight: maxInFlight}
+	for _, w := range windows {
+		l.Windows = append(l.Windows, queue.Window(w))
+	}
+	return l
+}

@@ -105,6 +105,7 @@ func (w *worker) run(ctx context.Context) (err error) {
 		return err
 	}
 	defer q.Close()
+	q.AnnounceQuota(announcedQuota(w.cfg.Quota))
 	err = w.work(ctx, q, dispatcher.New(dispatcherConfig(w.cfg, qo, w.log), client, q, q, w.metrics))
 	return errors.Join(refusal(ctx), err)
 }

@@ -12,6 +12,7 @@ type State struct {
 	Calls     []Run     // those that still occupy a window, oldest first
 	Open      int       // calls without an answer yet
 	Blocked   time.Time // end of its Retry-After; zero: none
+	Reserved  time.Time // until when bulk calls leave the reserve free; zero: they do not
 	Learnt    []Learnt  // windows that refusals told of
 	Until     time.Time // when nothing of it matters any more
 	Made      uint64    // calls made so far, for Recorded
@@ -85,6 +86,9 @@ func (k *key) state(now time.Time) State {
 	if now.Before(k.blocked) {
 		s.Blocked = k.blocked
 	}
+	if until := k.lastInteractive.Add(reserveFor); !k.lastInteractive.IsZero() && now.Before(until) {
+		s.Reserved = until
+	}
 	return s
 }
 
@@ -147,6 +151,9 @@ func (p *Planner) Remember(now time.Time, s State) {
 	if left := s.Blocked.Sub(now); !s.Blocked.IsZero() && left > 0 {
 		k.block(now, now.Add(left))
 		k.probing = true
+	}
+	if left := min(s.Reserved.Sub(now), reserveFor); !s.Reserved.IsZero() && left > 0 {
+		k.lastInteractive = later(k.lastInteractive, now.Add(left-reserveFor))
 	}
 	p.refresh(now, k)
 }

@@ -217,3 +217,31 @@ func TestARecordOfManyCallsIsShortAndNeverCountsTooFew(t *testing.T) {
 		require.False(t, end.Before(w.planner.keys[Key{"cup", 730}].log.ends[i]), "a call counts longer, never shorter")
 	}
 }
+
+func TestPlayersKeepTheirReserveWhoeverOwnsTheKey(t *testing.T) {
+	ten := []Window{{10, time.Minute}}
+	cfg := Config{Limits: Limits{Windows: ten, Reserve: 0.5}}
+	s := &service{offset: -1, windows: ten}
+	w := newWorld(t, cfg, s)
+	w.add(interactive("cup", 1))
+	began := w.now
+	w.run(30 * time.Second)
+	told := w.stored[Key{"cup", 730}]
+	assert.Equal(t, began.Add(15*time.Minute), told.Reserved)
+
+	w.restart(cfg)
+	before := s.calls
+	w.add(jobs(40, func() *Job { return bulk("cup", "finals", 16) })...)
+	w.run(30 * time.Second)
+	assert.Equal(t, 4, s.calls-before, "half of the window, and the player's call is in it")
+	w.add(jobs(200, func() *Job { return bulk("cup", "finals", 16) })...)
+	w.run(14 * time.Minute)
+	before = s.calls
+	w.run(2 * time.Minute)
+	assert.GreaterOrEqual(t, s.calls-before, 18, "it ends when the last owner said, not 15 minutes after the new one came")
+	assert.Zero(t, w.stored[Key{"cup", 730}].Reserved)
+
+	told.Reserved = w.now.AddDate(1, 0, 0)
+	w.planner.Remember(w.now, told)
+	assert.Equal(t, w.now, w.planner.keys[Key{"cup", 730}].lastInteractive, "no record holds a campaign up for longer than a player does")
+}
