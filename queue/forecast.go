@@ -18,7 +18,8 @@ type Outlook struct {
 	Reserve float64
 	// Key is what was stored of it last: calls that count, windows that were learnt, a block.
 	Key KeyState
-	// Others are the campaigns of the same sender and title that take turns with this one.
+	// Others are the campaigns of the same sender and title that take turns with this one. Those that are
+	// paused, have not begun or are cancelled do not.
 	Others []OtherCampaign
 }
 
@@ -29,6 +30,8 @@ type OtherCampaign struct {
 	// Raw says that nobody but their publisher knows how many recipients the jobs
 	// have: one may need several calls, or several share one.
 	Raw bool
+	// Limited says that it has a rate of its own, and may not take each of its turns.
+	Limited bool
 }
 
 // Work is what is left of a campaign.
@@ -39,6 +42,8 @@ type Work struct {
 	Raw bool
 	// PerSecond is a limit of recipients that the campaign has itself; 0: none.
 	PerSecond float64
+	// StartAt is when it begins, by the clock of Outlook.At; zero: now.
+	StartAt time.Time
 	// Rate is how many recipients a second have ended lately; 0: not known. It is used where no quota is known.
 	Rate float64
 }
@@ -77,6 +82,7 @@ type Forecast struct {
 	Reserve       float64
 	ReservedUntil time.Time
 	PerSecond     float64         // the campaign's own limit; 0: none
+	StartAt       time.Time       // when it begins; zero: it may send now
 	Others        []OtherCampaign // that take turns with it
 }
 
@@ -94,10 +100,13 @@ func (o Outlook) Forecast(w Work) Forecast {
 	for _, other := range o.Others {
 		// A call each in turn, so no more of another's than of its own go before its last.
 		total += min(max(other.Jobs, 0), w.Calls-1)
-		f.Rough = f.Rough || other.Raw
+		f.Rough = f.Rough || other.Raw || other.Limited
 	}
 	f.hold(o)
-	blocked := max(f.BlockedUntil.Sub(o.At), 0)
+	if w.StartAt.After(o.At) {
+		f.StartAt = w.StartAt
+	}
+	blocked := f.wait(o.At)
 	limit := blocked + span(float64(w.Recipients-callSize), w.PerSecond)
 	switch {
 	case len(f.Windows) > 0:
@@ -111,6 +120,11 @@ func (o Outlook) Forecast(w Work) Forecast {
 		f.Least, f.Alone = limit, limit
 	}
 	return f
+}
+
+// wait is how long no call is made whatever the quota allows.
+func (f *Forecast) wait(now time.Time) time.Duration {
+	return max(f.BlockedUntil.Sub(now), f.StartAt.Sub(now), 0)
 }
 
 // span is how long so many take; 0 without a rate.
@@ -151,9 +165,7 @@ func (o Outlook) takes(f Forecast, calls int) time.Duration {
 	windows := narrow(f.Windows, calls, o.Key)
 	reserved := narrow(unreserved(f.Windows, f.Reserve), calls, o.Key)
 	s := newSchedule(slices.Concat(windows, reserved), o.Key, o.At)
-	if !f.BlockedUntil.IsZero() {
-		s.last = max(s.last, f.BlockedUntil.Sub(o.At))
-	}
+	s.last = max(s.last, f.wait(o.At))
 	if f.Reserve > 0 {
 		until := f.ReservedUntil.Sub(o.At)
 		if calls -= s.make(calls, reserved, until); calls > 0 {

@@ -14,7 +14,7 @@ import (
 
 // Outlook asks what is known now of how fast a campaign may be sent, and which
 // others it shares its sender and title with. The campaign need not exist. It is
-// some seven requests, whatever waits.
+// some eight requests, and one for each other campaign there whose terms were changed.
 func (o *Organizer) Outlook(ctx context.Context, a Address) (Outlook, error) {
 	out, err := o.outlook(ctx, a)
 	if err != nil {
@@ -49,9 +49,10 @@ func (o *Organizer) Forecast(ctx context.Context, a Address, recipients int) (Fo
 	return out.Forecast(Work{Recipients: recipients}), nil
 }
 
-// TimeLeft says how long what is left of a campaign takes. Of one that has ended nothing is.
+// TimeLeft says how long what is left of a campaign takes; of one that is paused,
+// if it were resumed now. Of one that has ended, or is cancelled, nothing is.
 func (o *Organizer) TimeLeft(ctx context.Context, s CampaignStatus) (Forecast, error) {
-	if s.State == CampaignEnded {
+	if s.State == CampaignEnded || s.Terms.Cancelled {
 		return Forecast{}, nil
 	}
 	out, err := o.Outlook(ctx, s.Address)
@@ -69,9 +70,9 @@ const rateLately = time.Minute
 // those that have ended.
 func (s CampaignStatus) Work(now time.Time) Work {
 	ended := s.Sent + s.DeadRecipients() - s.Replayed
-	w := Work{Recipients: s.Left, Calls: jobsFor(s.Left)}
+	w := Work{Recipients: s.Left, Calls: jobsFor(s.Left), PerSecond: s.Terms.Rate, StartAt: s.Terms.StartAt}
 	if !s.Ordered {
-		w = Work{Calls: s.Waiting, Raw: true}
+		w.Calls, w.Raw = s.Waiting, true
 		if s.Jobs > 0 && ended > 0 {
 			w.Recipients = int(float64(s.Waiting) * float64(ended) / float64(s.Jobs))
 			w.Calls = max(jobsFor(w.Recipients), min(s.Waiting, 1)) // jobs share calls, and large ones need several
@@ -94,11 +95,27 @@ func (o *Organizer) othersOf(ctx context.Context, a Address) (others []OtherCamp
 	if err != nil {
 		return nil, err
 	}
+	steered, err := infoOf(ctx, o.streams[ControlStream], jetstream.WithSubjectFilter(termsPrefix+key+"*"))
+	if err != nil {
+		return nil, err
+	}
 	for subject, jobs := range waiting.State.Subjects {
 		name := strings.TrimPrefix(subject, campaignsPrefix+key)
-		if name != a.Campaign {
+		if name == a.Campaign {
+			continue
+		}
+		var t CampaignTerms
+		if _, has := steered.State.Subjects[termsPrefix+key+name]; has {
+			if t, _, _, err = o.terms(ctx, Address{a.TitleID, a.Sender, name}); errors.Is(err, errRecord) {
+				continue // workers hold it
+			}
+			if err != nil {
+				return nil, err
+			}
+		}
+		if !t.Cancelled && !t.held(waiting.TimeStamp) {
 			_, ordered := orders.State.Subjects[orderPrefix+key+name]
-			others = append(others, OtherCampaign{Name: name, Jobs: int(jobs), Raw: !ordered})
+			others = append(others, OtherCampaign{Name: name, Jobs: int(jobs), Raw: !ordered, Limited: t.Rate > 0})
 		}
 	}
 	slices.SortFunc(others, func(a, b OtherCampaign) int { return strings.Compare(a.Name, b.Name) })

@@ -117,3 +117,33 @@ func TestTheWorkThatIsLeftOfACampaignPublishedByHandIsAGuess(t *testing.T) {
 	s.NoJobs, s.Sent, s.Dead, s.Replayed = 50, 0, nil, 0
 	assert.Equal(t, 100, s.Work(noon).Calls)
 }
+
+func TestCampaignsThatDoNotSendTakeNoTurns(t *testing.T) {
+	inFakeTime(t, queue.Options{}, func(t *testing.T, f *fixture) {
+		o := organize(t, f.nc, 3)
+		named := func(name string) queue.Address { return queue.Address{TitleID: 100, Sender: "alice", Campaign: name} }
+		for _, name := range []string{"slow", "paused", "later", "cancelled", "sending"} {
+			f.start(queue.CampaignOrder{Address: named(name)}, players(1, 160))
+		}
+		must := func(_ queue.CampaignTerms, err error) { t.Helper(); require.NoError(t, err) }
+		must(o.Pause(t.Context(), named("paused")))
+		must(o.SetStart(t.Context(), named("later"), time.Now().Add(time.Hour)))
+		must(o.Cancel(t.Context(), named("cancelled")))
+		must(o.SetRate(t.Context(), named("slow"), 1))
+		out, err := o.Outlook(t.Context(), named("new"))
+		require.NoError(t, err)
+		assert.Equal(t, []queue.OtherCampaign{{Name: "sending", Jobs: 10}, {Name: "slow", Jobs: 10, Limited: true}}, out.Others)
+
+		out.Windows, out.Others = []queue.Window{{Max: 1, Per: time.Second}}, nil
+		later, err := o.Status(t.Context(), named("later"))
+		require.NoError(t, err)
+		forecast := out.Forecast(later.Work(out.At))
+		assert.InDelta(t, (time.Hour + 9*time.Second).Seconds(), forecast.Least.Seconds(), 1, "from now, and it begins in an hour")
+		slow, err := o.Status(t.Context(), named("slow"))
+		require.NoError(t, err)
+		assert.Equal(t, 144*time.Second, out.Forecast(slow.Work(out.At)).Least, "its own rate is less than the quota")
+		left, err := o.TimeLeft(t.Context(), f.status(named("cancelled")))
+		require.NoError(t, err)
+		assert.Zero(t, left)
+	})
+}
