@@ -7,7 +7,7 @@ import (
 
 // LoadProgress returns the job's stored progress, and whether there is any.
 func (q *Queue) LoadProgress(ctx context.Context, d *Delivery) (Progress, bool, error) {
-	data, _, err := q.progress.get(ctx, d.key().progressSubject())
+	data, _, err := q.progress.get(ctx, d.progressSubject())
 	if err != nil || data == nil {
 		return Progress{}, false, err
 	}
