@@ -3,6 +3,8 @@ package queue
 import (
 	"context"
 	"errors"
+
+	"github.com/nats-io/nats.go/jetstream"
 )
 
 // LoadProgress returns the job's stored progress, and whether there is any.
@@ -20,3 +22,41 @@ func (q *Queue) LoadProgress(ctx context.Context, d *Delivery) (Progress, bool, 
 
 // SetBatch makes batches so small that an upload of a few jobs has several.
 func (o *Organizer) SetBatch(jobs int) { o.batch = jobs }
+
+// Interpose has before called ahead of each read of a stream, with what is read.
+func (o *Organizer) Interpose(before func(stream, read string)) { interpose(o.streams, before) }
+
+// Interpose is for a queue that does nothing yet.
+func (q *Queue) Interpose(before func(stream, read string)) { interpose(q.streams, before) }
+
+func interpose(streams map[string]jetstream.Stream, before func(stream, read string)) {
+	for name, s := range streams {
+		streams[name] = interposed{s, func(read string) { before(name, read) }}
+	}
+}
+
+// interposed is a stream that somebody does something to between two reads.
+type interposed struct {
+	jetstream.Stream
+	before func(read string)
+}
+
+func (s interposed) Info(ctx context.Context, opts ...jetstream.StreamInfoOpt) (*jetstream.StreamInfo, error) {
+	s.before("info")
+	return s.Stream.Info(context.WithoutCancel(ctx), opts...)
+}
+
+func (s interposed) GetMsg(ctx context.Context, sequence uint64, opts ...jetstream.GetMsgOpt) (*jetstream.RawStreamMsg, error) {
+	s.before("message")
+	return s.Stream.GetMsg(context.WithoutCancel(ctx), sequence, opts...)
+}
+
+func (s interposed) GetLastMsgForSubject(ctx context.Context, subject string) (*jetstream.RawStreamMsg, error) {
+	s.before("record")
+	return s.Stream.GetLastMsgForSubject(context.WithoutCancel(ctx), subject)
+}
+
+func (s interposed) CreateConsumer(ctx context.Context, cfg jetstream.ConsumerConfig) (jetstream.Consumer, error) {
+	s.before("consumer")
+	return s.Stream.CreateConsumer(context.WithoutCancel(ctx), cfg)
+}
