@@ -63,12 +63,16 @@ type superseded struct {
 }
 
 func encodeSuperseded(s superseded) string {
-	return fmt.Sprintf("%d sent=%d %s", s.sequence, s.sent, encodeCounts(s.dead))
+	// Without anybody dead it ends with the number: a space at a header's end does not arrive.
+	return strings.TrimSuffix(fmt.Sprintf("%d sent=%d %s", s.sequence, s.sent, encodeCounts(s.dead)), " ")
 }
 
 // decodeSuperseded takes only what encodeSuperseded writes.
 func decodeSuperseded(text string) (s superseded, ok bool) {
 	parts := strings.Split(text, " ")
+	if len(parts) == 2 {
+		parts = append(parts, "")
+	}
 	if len(parts) != 3 {
 		return s, false
 	}

@@ -327,7 +327,7 @@ func FuzzStoredSubject(f *testing.F) {
 func FuzzCampaignRecord(f *testing.F) {
 	f.Add([]byte(`{"id":"abcd2345","recipients":100,"digest":"","content":"","createdAt":"2026-11-25T17:00:00Z","stored":3,"sending":4,"after":9}`), "rejected=2,expired=1")
 	f.Add([]byte(`{"id":"a.b","recipients":-1,"stored":9223372036854775807,"sending":1}`), "7 sent=3 rejected=2")
-	f.Add([]byte(`{"id":"a","recipients":9223372036854775807,"stored":0}`), "7 sent=0 ")
+	f.Add([]byte(`{"id":"a","recipients":9223372036854775807,"stored":0}`), "7 sent=0")
 	f.Fuzz(func(t *testing.T, data []byte, header string) {
 		if r, err := decodeOrder(data); err == nil {
 			require.Positive(t, r.Recipients)
