@@ -60,3 +60,16 @@ func (s interposed) CreateConsumer(ctx context.Context, cfg jetstream.ConsumerCo
 	s.before("consumer")
 	return s.Stream.CreateConsumer(context.WithoutCancel(ctx), cfg)
 }
+
+// Looks looks at a campaign after each step, and returns how many results and jobs are remembered then.
+func (o *Organizer) Looks(ctx context.Context, a Address, steps ...func()) (kept []int, err error) {
+	var summed *sums
+	for _, step := range steps {
+		step()
+		if _, summed, err = o.look(ctx, a, summed); err != nil {
+			return nil, err
+		}
+		kept = append(kept, len(summed.seen)+len(summed.Ended))
+	}
+	return kept, nil
+}
