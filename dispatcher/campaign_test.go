@@ -19,14 +19,14 @@ func (s *system) organize() *queue.Organizer {
 	return o
 }
 
-// start starts a campaign for so many players, from this one on.
-func (s *system) start(o *queue.Organizer, c queue.CampaignOrder, first queue.XUID, n int) {
+// start uploads a campaign.
+func (s *system) start(o *queue.Organizer, c queue.CampaignOrder, players []queue.XUID) {
 	s.t.Helper()
-	var r queue.Recipients
-	for x := range n {
-		r.Add(first + queue.XUID(x))
+	var all queue.Recipients
+	for _, x := range players {
+		all.Add(x)
 	}
-	_, err := o.Start(s.t.Context(), c, &r, nil)
+	_, err := o.Start(s.t.Context(), c, &all, nil)
 	require.NoError(s.t, err)
 }
 
@@ -46,8 +46,8 @@ func TestAPausedCampaignMakesNoCallWhateverIsRestarted(t *testing.T) {
 		cup, other := campaign("cup", "finals"), campaign("cup", "other")
 		o := s.organize()
 		w := s.join()
-		s.start(o, queue.CampaignOrder{Address: cup}, 1, 16*400)
-		s.start(o, queue.CampaignOrder{Address: other}, 100_000, 16*1600)
+		s.start(o, queue.CampaignOrder{Address: cup}, someone(16*400))
+		s.start(o, queue.CampaignOrder{Address: other}, someone(16*1600))
 		pass(10 * time.Second)
 		_, err := o.Pause(t.Context(), cup)
 		require.NoError(t, err)
@@ -99,7 +99,7 @@ func TestACampaignsRateIsItsLimitNowAndLater(t *testing.T) {
 	inFakeTime(t, xblsim.Options{Latency: 20 * time.Millisecond}, func(t *testing.T, s *system) {
 		o, cup := s.organize(), campaign("cup", "finals")
 		w := s.join()
-		s.start(o, queue.CampaignOrder{Address: cup, Rate: 32}, 1, 16*2000)
+		s.start(o, queue.CampaignOrder{Address: cup, Rate: 32}, someone(16*2000))
 		pass(20 * time.Second)
 		first := s.standing(o, cup).Sent
 		assert.InDelta(t, 32*20, first, 64)
@@ -122,7 +122,7 @@ func TestACampaignBeginsAtItsTime(t *testing.T) {
 		o, cup := s.organize(), campaign("cup", "finals")
 		w := s.join()
 		at := time.Now().Add(time.Hour)
-		s.start(o, queue.CampaignOrder{Address: cup, StartAt: at}, 1, 160)
+		s.start(o, queue.CampaignOrder{Address: cup, StartAt: at}, someone(160))
 		pass(30 * time.Minute)
 		require.NoError(t, w.stop())
 		w = s.join()
@@ -137,13 +137,13 @@ func TestACampaignBeginsAtItsTime(t *testing.T) {
 
 func TestACancelledCampaignDropsWhatIsUnsentAndSaysHowMany(t *testing.T) {
 	options := slowly
-	options.Faults.RefusedXUIDs = []uint64{5}
+	all := someone(16 * 1000)
+	options.Faults.RefusedXUIDs = []uint64{uint64(all[5])}
 	inFakeTime(t, options, func(t *testing.T, s *system) {
 		s.cfg.Plan.Limits.Windows = append(s.cfg.Plan.Limits.Windows, planWindow(slowly.Quota[0]))
-		const players = 16 * 1000
 		o, cup := s.organize(), campaign("cup", "finals")
 		w := s.join()
-		s.start(o, queue.CampaignOrder{Address: cup}, 1, players)
+		s.start(o, queue.CampaignOrder{Address: cup}, all)
 		pass(10 * time.Second)
 		_, err := o.Cancel(t.Context(), cup)
 		require.NoError(t, err)
@@ -155,7 +155,7 @@ func TestACancelledCampaignDropsWhatIsUnsentAndSaysHowMany(t *testing.T) {
 		assert.Equal(t, queue.CampaignCancelled, end.State)
 		assert.Equal(t, s.sim.Ledger().Unique, end.Sent)
 		assert.Equal(t, map[queue.Reason]int{queue.Rejected: 1}, end.Dead)
-		assert.Equal(t, players, end.Sent+end.DeadRecipients()+end.Cancelled)
+		assert.Equal(t, len(all), end.Sent+end.DeadRecipients()+end.Cancelled)
 		assert.Zero(t, end.Left)
 		assert.Len(t, s.deadLetters(), 1, "what is dropped makes no dead letter")
 		assert.Len(t, s.ended(), 1000, "each job has a result all the same")

@@ -12,17 +12,6 @@ import (
 	"github.com/invitedhq/invited/xbl/xblsim"
 )
 
-// start uploads a campaign of full calls.
-func (s *system) start(o *queue.Organizer, a queue.Address, calls int) {
-	s.t.Helper()
-	var all queue.Recipients
-	for _, x := range someone(16 * calls) {
-		all.Add(x)
-	}
-	_, err := o.Start(s.t.Context(), queue.CampaignOrder{Address: a}, &all, nil)
-	require.NoError(s.t, err)
-}
-
 // TestTheTimeLeftOfARunningCampaignIsWhatItThenTakes: what tools read of streams, while a worker is at it, is enough to know.
 func TestTheTimeLeftOfARunningCampaignIsWhatItThenTakes(t *testing.T) {
 	quota := []xblsim.Window{{Max: 10, Per: 15 * time.Second}}
@@ -30,11 +19,10 @@ func TestTheTimeLeftOfARunningCampaignIsWhatItThenTakes(t *testing.T) {
 		s.cfg.Plan.Limits = plan.Limits{Windows: []plan.Window{planWindow(quota[0])}, MaxInFlight: 4, Reserve: 0.2}
 		_, err := s.conn.Request("invites.control.quota", []byte(`{"windows":[{"max":10,"perMs":15000}],"interactiveReserve":0.2}`), time.Second)
 		require.NoError(t, err)
-		o, err := queue.NewOrganizer(t.Context(), s.conn)
-		require.NoError(t, err)
+		o := s.organize()
 		finals := campaign("cup", "finals")
-		s.start(o, finals, 600)
-		s.start(o, campaign("cup", "league"), 200)
+		s.start(o, queue.CampaignOrder{Address: finals}, someone(16*600))
+		s.start(o, queue.CampaignOrder{Address: campaign("cup", "league")}, someone(16*200))
 		s.join()
 		pass(70 * time.Second)
 		s.publish(to("cup"), 1)

@@ -63,10 +63,14 @@ type superseded struct {
 	cancelled int
 }
 
+// cancelledPart comes before how many were dropped, if any were.
+const cancelledPart = " cancelled="
+
 func encodeSuperseded(s superseded) string {
-	text := fmt.Sprintf("%d sent=%d %s", s.sequence, s.sent, encodeCounts(s.dead))
+	// Without anybody dead it ends with the number: a space at a header's end does not arrive.
+	text := strings.TrimSuffix(fmt.Sprintf("%d sent=%d %s", s.sequence, s.sent, encodeCounts(s.dead)), " ")
 	if s.cancelled > 0 {
-		text += fmt.Sprintf(" cancelled=%d", s.cancelled)
+		text += fmt.Sprintf("%s%d", cancelledPart, s.cancelled)
 	}
 	return text
 }
@@ -74,13 +78,15 @@ func encodeSuperseded(s superseded) string {
 // decodeSuperseded takes only what encodeSuperseded writes.
 func decodeSuperseded(text string) (s superseded, ok bool) {
 	parts := strings.Split(text, " ")
-	if len(parts) == 4 {
-		cancelled, isCancelled := strings.CutPrefix(parts[3], "cancelled=")
+	if rest, cancelled, has := strings.Cut(text, cancelledPart); has {
 		var err error
-		if s.cancelled, err = strconv.Atoi(cancelled); err != nil || !isCancelled || s.cancelled > MaxInvitedUsers {
+		if s.cancelled, err = strconv.Atoi(cancelled); err != nil || s.cancelled > MaxInvitedUsers {
 			return s, false
 		}
-		parts = parts[:3]
+		parts = strings.Split(rest, " ")
+	}
+	if len(parts) == 2 {
+		parts = append(parts, "")
 	}
 	if len(parts) != 3 {
 		return s, false

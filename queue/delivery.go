@@ -139,7 +139,8 @@ func (k messageKey) String() string {
 	return k.reference() + ":" + strconv.FormatInt(k.published, 36)
 }
 
-// progressSubject is where the message's progress is stored.
-func (k messageKey) progressSubject() string {
-	return progressPrefix + k.stream + "." + strconv.FormatUint(k.sequence, 10)
+// progressSubject is where the message's progress is stored. Whose it is stands in it, so that who wants to know how a campaign
+// gets on reads its jobs' records alone.
+func (d *Delivery) progressSubject() string {
+	return progressPrefix + d.Stream + "." + addressTokens(d.Address) + "." + strconv.FormatUint(d.Sequence, 10)
 }

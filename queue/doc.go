@@ -75,7 +75,8 @@
 //	INVITE_CAMPAIGNS  invites.campaigns.<titleId>.<sender>.<campaign>  work queue, a consumer per campaign
 //	INVITE_DEAD       invites.dead.<titleId>.<reason>                  30 days
 //	INVITE_RESULTS    invites.results.<titleId>.<sender>.<campaign>    24 hours
-//	INVITE_PROGRESS   invites.progress.<stream>.<sequence>             internal: until the job ends
+//	INVITE_PROGRESS   invites.progress.<stream>.<titleId>.<sender>.<campaign>.<sequence>
+//	                                                                   internal: until the job ends
 //	INVITE_KEYS       invites.keys.<n>.<titleId>.<sender>              internal: as long as it matters
 //	INVITE_WORKERS    invites.workers.alive.<worker>, …owner.<n>       internal: the last word of each
 //	INVITE_CONTROL    invites.control.order.<titleId>.<sender>.<campaign>, …tally.…, …terms.…, …through, …quota

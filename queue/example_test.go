@@ -267,6 +267,50 @@ func ExampleOrganizer_Status() {
 	// Output: finals is waiting with 1 job; 0 sent, 0 dead
 }
 
+// A campaign is watched to its end; what ended of jobs that go on is counted too.
+func ExampleOrganizer_Watch() {
+	nc, stop := natsForExamples()
+	defer stop()
+	ctx, cancel := context.WithTimeout(context.Background(), time.Minute)
+	worker, err := queue.Open(ctx, nc, queue.Options{Logger: discard()})
+	if err != nil {
+		log.Fatal(err)
+	}
+	defer worker.Close()
+	consumed := make(chan error)
+	go func() { // stands for a worker that sends
+		consumed <- worker.Consume(ctx, queue.DeliverFunc(func(d *queue.Delivery) {
+			worker.Settle(ctx, d, queue.Ending{Sent: len(d.Job.InvitedUsers), Attempts: 1, EndedAt: time.Now()}, func(error) {})
+		}))
+	}()
+	organizer, err := queue.NewOrganizer(ctx, nc)
+	if err != nil {
+		log.Fatal(err)
+	}
+	var recipients queue.Recipients
+	for x := range 100 {
+		recipients.Add(queue.XUID(2533274790000000 + x))
+	}
+	order := queue.CampaignOrder{Address: queue.Address{TitleID: 1234567890, Sender: "cup", Campaign: "finals"}}
+	if _, err := organizer.Start(ctx, order, &recipients, nil); err != nil {
+		log.Fatal(err)
+	}
+
+	for s, err := range organizer.Watch(ctx, order.Address, 100*time.Millisecond) {
+		if err != nil {
+			log.Fatal(err)
+		}
+		_ = s.Rate // recipients a second, for a bar that says how long it takes
+		if s.State == queue.CampaignEnded {
+			fmt.Println(s.Sent, "of", s.Recipients, "sent,", s.DeadRecipients(), "dead")
+			break
+		}
+	}
+	cancel()
+	<-consumed
+	// Output: 100 of 100 sent, 0 dead
+}
+
 // To wait for a job's end, watch first and publish then.
 func ExampleReader_WatchResults() {
 	nc, stop := natsForExamples()

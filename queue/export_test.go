@@ -4,11 +4,13 @@ import (
 	"context"
 	"errors"
 	"time"
+
+	"github.com/nats-io/nats.go/jetstream"
 )
 
 // LoadProgress returns the job's stored progress, and whether there is any.
 func (q *Queue) LoadProgress(ctx context.Context, d *Delivery) (Progress, bool, error) {
-	data, _, err := q.progress.get(ctx, d.key().progressSubject())
+	data, _, err := q.progress.get(ctx, d.progressSubject())
 	if err != nil || data == nil {
 		return Progress{}, false, err
 	}
@@ -39,3 +41,54 @@ func (b *TermsBook) Update(ctx context.Context) error { return b.book.update(ctx
 
 // Cancelled says whether a campaign is cancelled as far as it knows.
 func (b *TermsBook) Cancelled(a Address) bool { return b.book.at(a.Subject(), time.Now()).cancelled }
+
+// Interpose has before called ahead of each read of a stream, with what is read.
+func (o *Organizer) Interpose(before func(stream, read string)) { interpose(o.streams, before) }
+
+// Interpose is for a queue that does nothing yet.
+func (q *Queue) Interpose(before func(stream, read string)) { interpose(q.streams, before) }
+
+func interpose(streams map[string]jetstream.Stream, before func(stream, read string)) {
+	for name, s := range streams {
+		streams[name] = interposed{s, func(read string) { before(name, read) }}
+	}
+}
+
+// interposed is a stream that somebody does something to between two reads.
+type interposed struct {
+	jetstream.Stream
+	before func(read string)
+}
+
+func (s interposed) Info(ctx context.Context, opts ...jetstream.StreamInfoOpt) (*jetstream.StreamInfo, error) {
+	s.before("info")
+	return s.Stream.Info(context.WithoutCancel(ctx), opts...)
+}
+
+func (s interposed) GetMsg(ctx context.Context, sequence uint64, opts ...jetstream.GetMsgOpt) (*jetstream.RawStreamMsg, error) {
+	s.before("message")
+	return s.Stream.GetMsg(context.WithoutCancel(ctx), sequence, opts...)
+}
+
+func (s interposed) GetLastMsgForSubject(ctx context.Context, subject string) (*jetstream.RawStreamMsg, error) {
+	s.before("record")
+	return s.Stream.GetLastMsgForSubject(context.WithoutCancel(ctx), subject)
+}
+
+func (s interposed) CreateConsumer(ctx context.Context, cfg jetstream.ConsumerConfig) (jetstream.Consumer, error) {
+	s.before("consumer")
+	return s.Stream.CreateConsumer(context.WithoutCancel(ctx), cfg)
+}
+
+// Looks looks at a campaign after each step, and returns how many results and jobs are remembered then.
+func (o *Organizer) Looks(ctx context.Context, a Address, steps ...func()) (kept []int, err error) {
+	var summed *sums
+	for _, step := range steps {
+		step()
+		if _, summed, err = o.look(ctx, a, summed); err != nil {
+			return nil, err
+		}
+		kept = append(kept, len(summed.seen)+len(summed.Ended))
+	}
+	return kept, nil
+}

@@ -26,7 +26,7 @@ func NewOrganizer(ctx context.Context, nc *nats.Conn) (*Organizer, error) {
 		return nil, err
 	}
 	o := &Organizer{nc: nc, js: js, streams: make(map[string]jetstream.Stream), batch: maxBatch}
-	for _, name := range []string{CampaignsStream, ResultsStream, ControlStream} {
+	for _, name := range []string{CampaignsStream, ResultsStream, ProgressStream, ControlStream} {
 		o.streams[name], err = js.Stream(ctx, name)
 		if errors.Is(err, jetstream.ErrStreamNotFound) {
 			return nil, fmt.Errorf("stream %s: %w", name, ErrNoQueue)

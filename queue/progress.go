@@ -34,6 +34,10 @@ type progressRecord struct {
 	Dead           []deadRecord `json:"dead,omitempty"`
 	Attempts       int          `json:"attempts"`
 	MaybeDuplicate bool         `json:"maybeDuplicate"`
+
+	// What its result will say, for who adds both up: see partly.
+	ID    string `json:"id,omitempty"`
+	Again bool   `json:"again,omitempty"` // the job was replayed
 }
 
 type deadRecord struct {
@@ -51,7 +55,7 @@ func encodeProgress(d *Delivery, p Progress) ([]byte, error) {
 	}
 	r := progressRecord{
 		Published: d.PublishedAt.UnixNano(), Recipients: len(users), Ended: make([]byte, (len(users)+7)/8),
-		Sent: p.Sent, Attempts: p.Attempts, MaybeDuplicate: p.MaybeDuplicate,
+		Sent: p.Sent, Attempts: p.Attempts, MaybeDuplicate: p.MaybeDuplicate, ID: d.ID(), Again: d.replay != "",
 	}
 	for i, ended := range p.Ended {
 		if ended {
@@ -165,7 +169,7 @@ func newProgressLog(stream jetstream.Stream, saves *records, tenureOver func(int
 // What was read before is dropped: those jobs may have ended in other hands.
 func (l *progressLog) load(ctx context.Context) error {
 	read := make(map[string]*progressState)
-	err := readAll(ctx, l.stream, jetstream.ConsumerConfig{FilterSubject: progressPrefix + "*.*"}, func(m jetstream.Msg) error {
+	err := readAll(ctx, l.stream, jetstream.ConsumerConfig{FilterSubject: progressPrefix + ">"}, func(m jetstream.Msg) error {
 		meta, err := m.Metadata()
 		if err == nil {
 			read[m.Subject()] = &progressState{data: m.Data(), sequence: meta.Sequence.Stream}
@@ -192,7 +196,7 @@ func (l *progressLog) attach(ctx context.Context, d *Delivery) error {
 	if d.Invalid != nil {
 		return nil //nolint:nilerr // what is no job has no progress
 	}
-	subject := d.key().progressSubject()
+	subject := d.progressSubject()
 	l.mu.Lock()
 	var known progressState
 	if s := l.records[subject]; s != nil {
@@ -271,7 +275,7 @@ func (l *progressLog) lost(subject string) bool {
 
 // begin registers a save.
 func (l *progressLog) begin(d *Delivery, data []byte) {
-	subject := d.key().progressSubject()
+	subject := d.progressSubject()
 	l.mu.Lock()
 	defer l.mu.Unlock()
 	s := l.records[subject]
@@ -324,7 +328,7 @@ func (q *Queue) SaveProgress(ctx context.Context, d *Delivery, p Progress, done 
 		go done(err)
 		return
 	}
-	subject := d.key().progressSubject()
+	subject := d.progressSubject()
 	q.progress.begin(d, data)
 	over := q.tenureOver(d.Partition)
 	q.records.put(q.streams[ProgressStream], time.Time{}, &entry{

@@ -129,7 +129,7 @@ func TestProgressThatCannotBeTrueIsDroppedAndSaysWhatMayBeSentTwice(t *testing.T
 		d = w.next()
 		record := fmt.Sprintf(`{"published":%d,"recipients":4,"ended":"Aw==","sent":1,"dead":[{"reason":"tired","recipients":"AQ=="}]}`,
 			d.PublishedAt.UnixNano())
-		_, err := f.js.Publish(t.Context(), "invites.progress.INVITES.1", []byte(record))
+		_, err := f.js.Publish(t.Context(), "invites.progress.INVITES.100.alice.-.1", []byte(record))
 		require.NoError(t, err)
 		require.NoError(t, d.Release(0))
 		d = w.next()
@@ -237,7 +237,7 @@ func TestARecordOfAJobThatIsGoneIsSwept(t *testing.T) {
 		f.publish(alice, job("open", 11, 12, 13, 14))
 		open := w.next()
 		f.settle(over, queue.Ending{Sent: 4})
-		f.raw("invites.progress.INVITES."+fmt.Sprint(over.Sequence), "too late")
+		f.raw("invites.progress.INVITES.100.alice.-."+fmt.Sprint(over.Sequence), "too late")
 		f.save(open, someProgress())
 		for range 25 * 6 {
 			time.Sleep(10 * time.Second)

@@ -66,9 +66,11 @@ func resultMessage(d *Delivery, e Ending) *nats.Msg {
 
 const resultIDPrefix = "result:"
 
-// resultSubject writes - for what there is not.
-func resultSubject(a Address) string {
-	return resultsPrefix + strconv.FormatUint(uint64(a.TitleID), 10) + "." + or(a.Sender, "-") + "." + or(a.Campaign, "-")
+func resultSubject(a Address) string { return resultsPrefix + addressTokens(a) }
+
+// addressTokens writes - for what there is not.
+func addressTokens(a Address) string {
+	return strconv.FormatUint(uint64(a.TitleID), 10) + "." + or(a.Sender, "-") + "." + or(a.Campaign, "-")
 }
 
 // parseResult reads a stored result.

@@ -19,7 +19,7 @@ type CampaignState string
 const (
 	CampaignUploading  CampaignState = "uploading"  // not all of its jobs are stored: an upload is under way, or was interrupted
 	CampaignScheduled  CampaignState = "scheduled"  // its start is still to come
-	CampaignWaiting    CampaignState = "waiting"    // no job has ended
+	CampaignWaiting    CampaignState = "waiting"    // nothing of it has ended
 	CampaignSending    CampaignState = "sending"    // some have
 	CampaignPaused     CampaignState = "paused"     // until it is resumed
 	CampaignCancelling CampaignState = "cancelling" // what is unsent is being dropped, as soon as a worker runs
@@ -27,8 +27,10 @@ const (
 	CampaignEnded      CampaignState = "ended"      // nothing waits. One without an order may go on
 )
 
-// CampaignStatus is how a campaign gets on: what is stored of how its jobs
-// ended, and not what was read or begun. It is exact: see Complete.
+// CampaignStatus is how a campaign gets on: what is stored of how its jobs, and
+// parts of them, ended, and not what was read or begun. It is exact: see
+// Complete. What was in one status is in each later one, with one exception: where a worker that was cut off said how a job
+// ended, and the next one, which did not know, made its calls again, that one's word counts.
 type CampaignStatus struct {
 	Address Address
 	State   CampaignState
@@ -46,6 +48,7 @@ type CampaignStatus struct {
 	TermsChanged time.Time     // zero: never
 
 	Waiting int            // jobs in the queue, those that a worker has in hand included
+	Partly  int            // of those, jobs of which some recipients have ended: they are among Sent and Dead
 	Jobs    int            // jobs that ended
 	Sent    int            // recipients, whatever job they were in
 	Dead    map[Reason]int // recipients by reason, also those that were replayed since
@@ -57,6 +60,15 @@ type CampaignStatus struct {
 	MaybeDuplicate int
 	FirstEndedAt   time.Time // zero: none has
 	LastEndedAt    time.Time
+
+	// Rate is how many recipients a second ended lately: on the average of at most the last 5 minutes, as far back as History
+	// has marks of them. A pause within those is a part of the average; of one that
+	// was longer, what was before it is not, so that soon after it the rate is that since then.
+	// 0: none ended, or that is not known yet, as in the first seconds.
+	Rate float64
+	// History is how many recipients had ended from the campaign's beginning to now, oldest first, at most some 65 marks:
+	// every 10 s in its last minutes, and the rarer the longer ago. Where it paused, two marks say the same or nearly so.
+	History []CampaignMark
 
 	// Complete is false where no worker ran for so long that results were removed
 	// before they were summed up: then some of what was sent, or is dead, may be missing.
@@ -76,38 +88,39 @@ var ErrNoCampaign = errors.New("there is no such campaign")
 
 // Status says how a campaign gets on. The error may be ErrNoCampaign.
 func (o *Organizer) Status(ctx context.Context, a Address) (CampaignStatus, error) {
-	s, err := o.status(ctx, a)
+	s, _, err := o.look(ctx, a, nil)
 	if err != nil {
 		return s, fmt.Errorf("campaign %s: %w", a.Campaign, err)
 	}
 	return s, nil
 }
 
-func (o *Organizer) status(ctx context.Context, a Address) (CampaignStatus, error) {
+// look goes on from what an earlier one summed up; nil: there was none.
+func (o *Organizer) look(ctx context.Context, a Address, before *sums) (CampaignStatus, *sums, error) {
 	if err := a.Validate(); err != nil {
-		return CampaignStatus{}, err
+		return CampaignStatus{}, before, err
 	}
 	// Before the results: a job leaves the queue after its result is stored, so none is missing in both.
 	info, err := infoOf(ctx, o.streams[CampaignsStream], jetstream.WithSubjectFilter(a.Subject()))
 	if err != nil {
-		return CampaignStatus{}, err
+		return CampaignStatus{}, before, err
 	}
 	waiting := int(info.State.Subjects[a.Subject()])
 	terms, _, changed, err := o.terms(ctx, a)
 	if err != nil {
-		return CampaignStatus{}, err
+		return CampaignStatus{}, before, err
 	}
-	summed, err := sumUp(ctx, o.streams, a)
+	summed, open, err := sumUpWhole(ctx, o.js, o.streams, a, before)
 	if err != nil {
-		return CampaignStatus{}, err
+		return CampaignStatus{}, before, err
 	}
-	if summed.order.ID == "" && waiting == 0 && summed.Jobs == 0 && terms == (CampaignTerms{}) {
-		return CampaignStatus{}, ErrNoCampaign
+	if summed.order.ID == "" && waiting == 0 && summed.Jobs == 0 && len(open) == 0 && terms == (CampaignTerms{}) {
+		return CampaignStatus{}, before, ErrNoCampaign
 	}
-	c := summed.status(waiting)
+	c := summed.withPartly(open, summed.status(waiting))
 	c.Terms, c.TermsChanged = terms, changed
 	c.settle(info.TimeStamp)
-	return c, nil
+	return c, &summed, nil
 }
 
 // settle says what state it is in.
@@ -126,7 +139,7 @@ func (c *CampaignStatus) settle(now time.Time) {
 		c.State = CampaignPaused
 	case now.Before(c.Terms.StartAt):
 		c.State = CampaignScheduled
-	case c.Jobs == 0:
+	case c.Jobs == 0 && c.Partly == 0:
 		c.State = CampaignWaiting
 	default:
 		c.State = CampaignSending

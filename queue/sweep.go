@@ -23,7 +23,7 @@ func (q *Queue) sweep(ctx context.Context) error {
 		sequence uint64
 	}
 	var records []record
-	cfg := jetstream.ConsumerConfig{FilterSubject: progressPrefix + "*.*", HeadersOnly: true}
+	cfg := jetstream.ConsumerConfig{FilterSubject: progressPrefix + ">", HeadersOnly: true}
 	err := readAll(ctx, progress, cfg, func(m jetstream.Msg) error {
 		meta, err := m.Metadata()
 		if err == nil {
@@ -48,9 +48,9 @@ func (q *Queue) sweep(ctx context.Context) error {
 
 // isOver says whether the message that a record is of is not in its stream any more.
 func (q *Queue) isOver(ctx context.Context, subject string) (bool, error) {
-	name, number, _ := strings.Cut(strings.TrimPrefix(subject, progressPrefix), ".")
-	sequence, err := strconv.ParseUint(number, 10, 64)
-	stream := q.streams[name]
+	tokens := strings.Split(strings.TrimPrefix(subject, progressPrefix), ".")
+	sequence, err := strconv.ParseUint(tokens[len(tokens)-1], 10, 64)
+	stream := q.streams[tokens[0]]
 	if err != nil || stream == nil {
 		return true, nil //nolint:nilerr // it is a record of nothing
 	}

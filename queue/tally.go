@@ -31,11 +31,9 @@ type tallyRecord struct {
 
 	FirstEndedAt time.Time `json:"firstEndedAt,omitzero"`
 	LastEndedAt  time.Time `json:"lastEndedAt,omitzero"`
-}
 
-func decodeTally(data []byte) (t tallyRecord, err error) {
-	err = json.Unmarshal(data, &t)
-	return t, err
+	Ended   []campaignJob `json:"ended,omitempty"`   // jobs in it that have a record of progress all the same: see forgetOver
+	History []markRecord  `json:"history,omitempty"` // oldest first, at most maxMarks
 }
 
 // throughRecord says that every campaign's tally has all results up to a sequence,
@@ -71,6 +69,9 @@ func (t *tally) add(m jetstream.Msg) error {
 	} // else somebody else wrote it
 	t.Through = meta.Sequence.Stream
 	t.seen = append(t.seen, meta.Sequence.Stream)
+	if job, ok := endedJob(m.Headers()); ok {
+		t.Ended = append(t.Ended, job)
+	}
 	return nil
 }
 
@@ -135,11 +136,21 @@ type sums struct {
 	*tally
 	revision uint64    // of its record; 0: none
 	gapUntil time.Time // results that were stored before it may be missing; zero: none is
+	at       time.Time // when it was begun, by the server's clock
+	last     uint64    // the last sequence of INVITE_RESULTS then
 }
 
 // sumUp adds to a campaign's tally the results after it. A result is stored once
 // and its sequence never changes, so the sum is exact whoever adds it up, and whenever.
 func sumUp(ctx context.Context, streams map[string]jetstream.Stream, a Address) (s sums, err error) {
+	if s, err = beginSum(ctx, streams, a); err == nil {
+		err = s.addResults(ctx, streams[ResultsStream])
+	}
+	return s, err
+}
+
+// beginSum reads a campaign's tally.
+func beginSum(ctx context.Context, streams map[string]jetstream.Stream, a Address) (s sums, err error) {
 	control, results := streams[ControlStream], streams[ResultsStream]
 	through, _, err := readThrough(ctx, control)
 	if err != nil {
@@ -154,9 +165,8 @@ func sumUp(ctx context.Context, streams map[string]jetstream.Stream, a Address) 
 	}
 	s.begin(info)
 	through.Sequence = max(through.Sequence, s.Through)
-	s.gapUntil = through.gap(info)
-	err = s.addResults(ctx, results)
-	return s, err
+	s.gapUntil, s.at, s.last = through.gap(info), info.TimeStamp, info.State.LastSeq
+	return s, nil
 }
 
 func readThrough(ctx context.Context, control jetstream.Stream) (throughRecord, uint64, error) {
@@ -240,11 +250,11 @@ const (
 // all: the one that should own the first partition. It spends at most a
 // twentieth of the time on it.
 func (q *Queue) keepTallies(ctx context.Context, m *members) {
-	var summed uint64 // the last sequence of INVITE_RESULTS when it was done
+	var summed sumEnd
 	pause := tallyEvery
 	for wait(ctx, pause); ctx.Err() == nil; wait(ctx, pause) {
 		if !m.wants(0) {
-			summed, pause = 0, tallyEvery
+			summed, pause = sumEnd{}, tallyEvery
 			continue
 		}
 		began := time.Now()
@@ -261,8 +271,18 @@ func (q *Queue) keepTallies(ctx context.Context, m *members) {
 	}
 }
 
+// sumEnd is what was the last sequence of two streams when all was summed up.
+type sumEnd struct{ results, progress uint64 }
+
 // sumUpAll adds all results up to the last sequence, which it returns.
-func (q *Queue) sumUpAll(ctx context.Context, summed uint64) (last uint64, err error) {
+func (q *Queue) sumUpAll(ctx context.Context, summed sumEnd) (end sumEnd, err error) {
+	end.results, err = q.sumUpResults(ctx, summed.results)
+	var unmarked error
+	end.progress, unmarked = q.markPartly(ctx, summed.progress)
+	return end, errors.Join(err, unmarked)
+}
+
+func (q *Queue) sumUpResults(ctx context.Context, summed uint64) (last uint64, err error) {
 	results, control := q.streams[ResultsStream], q.streams[ControlStream]
 	info, err := infoOf(ctx, results)
 	if err != nil {
@@ -298,18 +318,30 @@ func (q *Queue) sumUpAll(ctx context.Context, summed uint64) (last uint64, err e
 // updateTally writes a campaign's tally, unless there is nothing new, or another
 // worker that thinks it is its turn was faster.
 func (q *Queue) updateTally(ctx context.Context, a Address) error {
-	results := q.streams[ResultsStream]
-	s, err := readTally(ctx, q.streams[ControlStream], a)
+	s, err := beginSum(ctx, q.streams, a)
 	if err != nil {
 		return err
 	}
-	info, err := infoOf(ctx, results)
+	named, err := namedPartly(ctx, q.streams[ProgressStream], a)
 	if err != nil {
 		return err
 	}
-	s.begin(info)
-	if err := s.addResults(ctx, results); err != nil || s.Through == s.counted {
+	open, unread := readPartly(ctx, q.js, q.streams, a, named)
+	if err := s.addResults(ctx, q.streams[ResultsStream]); err != nil {
 		return err
+	}
+	marked := false
+	if unread == nil { // else a mark less: no results are lost for it
+		marked = s.addMark(open.without(s.Ended))
+	}
+	if s.Through == s.counted && !marked {
+		return nil
+	}
+	if len(s.Ended) > 0 { // and once more, after the results
+		if named, err = namedPartly(ctx, q.streams[ProgressStream], a); err != nil {
+			return err
+		}
+		s.forgetOver(named)
 	}
 	_, err = putRecord(ctx, q.js, tallyPrefix+campaignToken(a), s.revision, s.tallyRecord)
 	if isWrongSequence(err) {

@@ -62,7 +62,7 @@ func streams(o Options, maxPayload int64) []jetstream.StreamConfig {
 	dead.MaxAge = deadKept
 	results := stream(ResultsStream, "invited: how jobs ended", "invites.results.*.*.*")
 	results.MaxAge = resultsKept
-	progress := stream(ProgressStream, "invited: internal, what ended of jobs that go on", "invites.progress.*.*")
+	progress := stream(ProgressStream, "invited: internal, what ended of jobs that go on", "invites.progress.>")
 	progress.MaxMsgsPerSubject = 1
 	keys := stream(KeysStream, "invited: internal, calls and blocks of each sender and title", "invites.keys.*.*.*")
 	keys.MaxMsgsPerSubject, keys.AllowMsgTTL = 1, true // each record says how long it matters

@@ -24,7 +24,7 @@ func TestOpenCreatesTheStreamsOfTheContract(t *testing.T) {
 	}
 	subjects := map[string]string{
 		"INVITES": "invites.jobs.*.*", "INVITE_CAMPAIGNS": "invites.campaigns.*.*.*",
-		"INVITE_DEAD": "invites.dead.*.*", "INVITE_RESULTS": "invites.results.*.*.*", "INVITE_PROGRESS": "invites.progress.*.*",
+		"INVITE_DEAD": "invites.dead.*.*", "INVITE_RESULTS": "invites.results.*.*.*", "INVITE_PROGRESS": "invites.progress.>",
 		"INVITE_CONTROL": "invites.control.>",
 	}
 	for name, subject := range subjects {

@@ -173,7 +173,7 @@ func TestNoRoleDoesWhatIsAnothers(t *testing.T) {
 		{
 			role: producer,
 			publish: []string{
-				"invites.dead.730.rejected", "invites.results.730.ada.-", "invites.progress.INVITES.1", "invites.keys.0.730.ada",
+				"invites.dead.730.rejected", "invites.results.730.ada.-", "invites.progress.INVITES.730.ada.-.1", "invites.keys.0.730.ada",
 				"invites.workers.owner.0", "invites.workers.alive.me", "invites.part.0.730.ada", "invites.jobs.730", "invites.jobs.730.ada.more",
 				"invites.control.order.730.ada.cup", "invites.control.tally.730.ada.cup", "invites.control.through", "invites.control.quota",
 				"invites.control.terms.730.ada.cup",
@@ -208,7 +208,7 @@ func TestNoRoleDoesWhatIsAnothers(t *testing.T) {
 			role: operator,
 			publish: []string{
 				"invites.dead.730.rejected", "invites.results.730.ada.-", "invites.keys.0.730.ada", "invites.workers.owner.0",
-				"invites.workers.alive.me", "invites.progress.INVITES.1", "invites.part.0.730.ada", "invites.control.tally.730.ada.cup",
+				"invites.workers.alive.me", "invites.progress.INVITES.730.ada.-.1", "invites.part.0.730.ada", "invites.control.tally.730.ada.cup",
 				"invites.control.through", "invites.control.quota", "invites.control.order.730.ada", "invites.control.terms.730.ada",
 				"$JS.API.CONSUMER.CREATE.INVITE_CONTROL.x.invites.control.>",
 				"$JS.ACK.INVITES.partition-0.1.1.1.1.0", "$JS.ACK.INVITE_CAMPAIGNS.campaign-0.1.1.1.1.0",
@@ -304,7 +304,7 @@ func TestAProducerReachesNothingByWhereItWantsItsAnswer(t *testing.T) {
 		before[stream] = state(stream)
 	}
 	replies := []string{
-		"invites.dead.730.rejected", "invites.results.730.ada.-", "invites.progress.INVITES.1", "invites.campaigns.730.ada.cup",
+		"invites.dead.730.rejected", "invites.results.730.ada.-", "invites.progress.INVITES.730.ada.-.1", "invites.campaigns.730.ada.cup",
 		"$JS.API.STREAM.PURGE.INVITES", "$JS.API.STREAM.DELETE.INVITE_DEAD", "$JS.ACK.INVITES.partition-0.1.1.1.1.0",
 	}
 	for _, reply := range replies {
