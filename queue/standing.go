@@ -66,7 +66,7 @@ type CampaignStatus struct {
 	// was longer, what was before it is not, so that soon after it the rate is that since then.
 	// 0: none ended, or that is not known yet, as in the first seconds.
 	Rate float64
-	// History is how many recipients had ended from the campaign's beginning to now, oldest first, at most some 65 marks:
+	// History is how many recipients had ended from the campaign's beginning to now, oldest first, in at most 65 marks:
 	// every 10 s in its last minutes, and the rarer the longer ago. Where it paused, two marks say the same or nearly so.
 	History []CampaignMark
 

@@ -318,10 +318,16 @@ func (q *Queue) sumUpResults(ctx context.Context, summed uint64) (last uint64, e
 // updateTally writes a campaign's tally, unless there is nothing new, or another
 // worker that thinks it is its turn was faster.
 func (q *Queue) updateTally(ctx context.Context, a Address) error {
-	s, err := beginSum(ctx, q.streams, a)
+	s, err := readTally(ctx, q.streams[ControlStream], a)
 	if err != nil {
 		return err
 	}
+	info, err := infoOf(ctx, q.streams[ResultsStream])
+	if err != nil {
+		return err
+	}
+	s.begin(info)
+	s.at = info.TimeStamp
 	named, err := namedPartly(ctx, q.streams[ProgressStream], a)
 	if err != nil {
 		return err
