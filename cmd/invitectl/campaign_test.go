@@ -210,8 +210,8 @@ func TestCampaignsAreListedAndShown(t *testing.T) {
 	require.NoError(t, err)
 	_, out, _ = run(t, "campaign", "ls", "--nats-url", url)
 	assert.Equal(t, `CAMPAIGN  TITLE  SENDER  STATE    RECIPIENTS  SENT  DEAD  LEFT  JOBS WAITING
-cup       730    ada     waiting  40          0     0     40    3
-league    731    bob     waiting  ?           0     0     ?     1
+cup         730  ada     waiting          40     0     0    40             3
+league      731  bob     waiting           ?     0     0     ?             1
 `, out)
 	status, _, errOut = run(t, "campaign", "status", "nope", "--nats-url", url)
 	assert.Equal(t, cli.Failed, status)
@@ -242,13 +242,13 @@ func TestACampaignInWords(t *testing.T) {
 		FirstEndedAt: began.Add(time.Second), LastEndedAt: began.Add(time.Minute), Complete: true,
 	}
 	var out bytes.Buffer
-	tool := &tool{out: &out}
+	tool := &tool{out: &out, zone: time.UTC}
 	require.NoError(t, tool.printCampaign(s))
 	assert.Equal(t, `campaign     cup
 title        730
 sender       ada
 state        sending
-recipients   1000
+recipients   1,000
 sent         515 (51.5 %)
 dead         6 (0.6 %): expired 2, rejected 4
 left         480 (48.0 %)
@@ -256,9 +256,9 @@ jobs         30 waiting, 33 ended
 replayed     1 recipient ended again: they are among the dead, and once more among sent or dead
 no jobs      1 message; their recipients can't be counted
 maybe twice  1 job; some of their recipients may have been sent twice
-created      2026-11-25T17:00:00Z
-first ended  2026-11-25T17:00:01Z
-last ended   2026-11-25T17:01:00Z
+created      2026-11-25 17:00:00 UTC
+first ended  2026-11-25 17:00:01 UTC
+last ended   2026-11-25 17:01:00 UTC
 `, out.String())
 
 	out.Reset()
@@ -269,7 +269,7 @@ last ended   2026-11-25T17:01:00Z
 	out.Reset()
 	s.State, s.Uploaded = queue.CampaignUploading, 160
 	require.NoError(t, tool.printCampaign(s))
-	assert.Contains(t, out.String(), "uploaded     160 of 1000; if nobody is at it, run the same campaign start again\n")
+	assert.Contains(t, out.String(), "uploaded     160 of 1,000; if nobody is at it, run the same campaign start again\n")
 }
 
 func TestResultsAreShownAsTheyAreStored(t *testing.T) {

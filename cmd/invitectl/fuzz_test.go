@@ -104,8 +104,8 @@ func FuzzShown(f *testing.F) {
 		letter := queue.DeadLetter{Reason: queue.Reason(reason), Detail: text, ErrorCode: text, JobID: text, Subject: text, Traceparent: text, Body: body, Status: 400}
 		result := queue.Result{ID: text, Reason: queue.Reason(reason), Sent: 1, Dead: 1}
 		var shown, script bytes.Buffer
-		require.NoError(t, (&tool{out: &shown}).showDead(letter))
-		_ = (&tool{out: &shown}).printResult(result) // it says by its error that not all were sent
+		require.NoError(t, (&tool{out: &shown, zone: time.UTC}).showDead(letter))
+		_ = (&tool{out: &shown, zone: time.UTC}).printResult(result) // it says by its error that not all were sent
 		assert.Empty(t, strings.Trim(strings.Map(controls, shown.String()), "\n"), "%q", shown.String())
 
 		require.NoError(t, (&tool{out: &script, json: true}).showDead(letter))
