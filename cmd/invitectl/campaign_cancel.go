@@ -102,13 +102,16 @@ func (c *canceller) ask(ctx context.Context, s queue.CampaignStatus) error {
 		line, _ := bufio.NewReader(c.in).ReadString('\n') // without an answer it is no
 		answer <- line
 	}()
+	line := ""
 	select {
-	case line := <-answer:
-		if yes := strings.ToLower(strings.TrimSpace(line)); yes == "y" || yes == "yes" {
-			return nil
-		}
+	case line = <-answer:
 	case <-ctx.Done():
+	}
+	if !strings.HasSuffix(line, "\n") { // nobody has pressed Enter
 		fmt.Fprintln(c.errOut)
+	}
+	if yes := strings.ToLower(strings.TrimSpace(line)); yes == "y" || yes == "yes" {
+		return nil
 	}
 	return errKept
 }

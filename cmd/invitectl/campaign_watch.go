@@ -46,7 +46,7 @@ func (t *tool) watchCampaign(ctx context.Context, f queue.CampaignFilter) error 
 			return err
 		}
 		show := t.showLine()
-		if out := terminal(t.out); out != nil && !t.json {
+		if out := drawable(t.out); out != nil && !t.json {
 			show = t.showBlock(newScreen(out))
 		}
 		for s, err := range watch(ctx, o, a, watchEvery) {

@@ -2,6 +2,7 @@ package main
 
 import (
 	"fmt"
+	"io"
 	"os"
 	"strings"
 	"unicode/utf8"
@@ -15,19 +16,25 @@ type line []cell
 // screen is a terminal on which a block of lines is drawn again and again. It
 // turns nothing on or off, so that nothing has to be undone however it ends.
 type screen struct {
-	out    *os.File
+	out    io.Writer
+	size   func() (width, height int)
 	widths []int // of the lines that were drawn last
 }
 
-func newScreen(out *os.File) *screen { return &screen{out: out} }
+func newScreen(out *os.File) *screen {
+	return &screen{out: out, size: func() (width, height int) {
+		width, height, err := term.GetSize(int(out.Fd())) // each time: it may have changed
+		if err != nil || width < 1 || height < 2 {
+			return 80, 24
+		}
+		return width, height
+	}}
+}
 
 // draw writes the block in place of the last one, in one go, so that it does not
 // flicker. A terminal that has become narrower has broken the old lines into several.
 func (s *screen) draw(paint style, block func(width int) []line) error {
-	width, height, err := term.GetSize(int(s.out.Fd()))
-	if err != nil || width < 1 || height < 2 {
-		width, height = 80, 24
-	}
+	width, height := s.size()
 	rows := 0
 	for _, w := range s.widths {
 		rows += max(1, (w+width-1)/width)
@@ -46,7 +53,7 @@ func (s *screen) draw(paint style, block func(width int) []line) error {
 		s.widths = append(s.widths, w)
 	}
 	b.WriteString("\x1b[J") // what the old one had more
-	_, err = s.out.WriteString(b.String())
+	_, err := io.WriteString(s.out, b.String())
 	return err
 }
 

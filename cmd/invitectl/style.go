@@ -23,9 +23,7 @@ const (
 // style paints, or does not: only at a terminal, and not where its reader wants no colours (no-color.org) or it has none.
 type style struct{ on bool }
 
-func styleOf(out io.Writer) style {
-	return style{terminal(out) != nil && os.Getenv("NO_COLOR") == "" && os.Getenv("TERM") != "dumb"}
-}
+func styleOf(out io.Writer) style { return style{drawable(out) != nil && os.Getenv("NO_COLOR") == ""} }
 
 func (s style) paint(c colour, text string) string {
 	if !s.on || c == plain || text == "" {
@@ -40,6 +38,14 @@ func terminal(stream any) *os.File {
 		return f
 	}
 	return nil
+}
+
+// drawable is the terminal behind an output if the cursor can be moved there; nil: it can't.
+func drawable(out io.Writer) *os.File {
+	if os.Getenv("TERM") == "dumb" {
+		return nil
+	}
+	return terminal(out)
 }
 
 // cell is a piece of text, and its colour.

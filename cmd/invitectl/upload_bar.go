@@ -20,7 +20,7 @@ type uploadBar struct {
 const drawEvery = 100 * time.Millisecond
 
 func (t *tool) newUploadBar() *uploadBar {
-	out := terminal(t.errOut)
+	out := drawable(t.errOut)
 	if out == nil || t.json {
 		return &uploadBar{}
 	}
