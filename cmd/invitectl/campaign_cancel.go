@@ -124,7 +124,16 @@ const (
 
 // awaitDropped waits until nothing is left of a cancelled campaign.
 func (c *canceller) awaitDropped(ctx context.Context, conn *nats.Conn, o *queue.Organizer, a queue.Address) (queue.CampaignStatus, error) {
-	began, told := time.Now(), false
+	told := make(chan struct{})
+	hint := time.AfterFunc(noWorkerAfter, func() {
+		defer close(told)
+		c.tellWhatItWaitsFor(ctx, conn, o, a)
+	})
+	defer func() {
+		if !hint.Stop() {
+			<-told
+		}
+	}()
 	for s, err := range watch(ctx, o, a, droppedEvery) {
 		switch {
 		case err != nil:
@@ -132,15 +141,15 @@ func (c *canceller) awaitDropped(ctx context.Context, conn *nats.Conn, o *queue.
 		case s.State == queue.CampaignCancelled:
 			return s, nil
 		}
-		if !told && time.Since(began) >= noWorkerAfter {
-			told = true
-			c.tellWhatItWaitsFor(ctx, conn, s)
-		}
 	}
 	return queue.CampaignStatus{}, errors.New("stopped waiting; the campaign stays cancelled: what is left is dropped as soon as a worker runs")
 }
 
-func (c *canceller) tellWhatItWaitsFor(ctx context.Context, conn *nats.Conn, s queue.CampaignStatus) {
+func (c *canceller) tellWhatItWaitsFor(ctx context.Context, conn *nats.Conn, o *queue.Organizer, a queue.Address) {
+	s, err := o.Status(ctx, a)
+	if err != nil || s.State == queue.CampaignCancelled {
+		return // whoever waits is told
+	}
 	why := "workers are at it"
 	if reader, err := queue.NewReader(conn); err == nil {
 		if seen, err := reader.Overview(ctx); err == nil && len(seen.Workers) == 0 {

@@ -59,7 +59,7 @@ Times are in this machine's zone unless they name another: ` + momentForms + `.`
 	flags.StringVar(&f.file, "file", "", "file of XUIDs; -: standard input (required)")
 	flags.StringVar(&f.connection, "connection", "", "connectionString for the invited players' game")
 	flags.StringVar(&f.platform, "platform", "", "one of "+strings.Join(queue.Platforms(), ", ")+"; default any")
-	flags.StringVar(&f.at, "at", "", "send nothing before this time: "+momentForms+"; default at once")
+	flags.StringVar(&f.at, "at", "", "send nothing before this time: "+startForms+"; default now")
 	flags.StringVar(&f.expires, "expires", "", "never send later than this time")
 	flags.StringVar(&f.rate, "rate", "", "at most so many recipients, beside the quota: 5/s, 100/m or 2000/h; default no such limit")
 	flags.BoolVar(&f.skipBad, "skip-bad", false, "leave out lines that are no XUID")
@@ -114,7 +114,7 @@ func (f *startFlags) terms(o *queue.CampaignOrder, now time.Time) (err error) {
 	if f.expires == "" {
 		return nil
 	}
-	o.ExpiresAt, err = parseMoment("--expires", f.expires, now)
+	o.ExpiresAt, err = parseMoment("--expires", f.expires, momentForms, now)
 	switch {
 	case err != nil:
 		return err

@@ -59,7 +59,7 @@ Times are in this machine's zone unless they name another: ` + momentForms + `.`
 		_, err := o.Resume(ctx, s.Address)
 		return err
 	})
-	cmd.Flags().StringVar(&text, "at", "", "send nothing before this time: "+momentForms+", or now")
+	cmd.Flags().StringVar(&text, "at", "", "send nothing before this time: "+startForms)
 	return cmd
 }
 

@@ -325,9 +325,11 @@ func TestCompletionKnowsCampaigns(t *testing.T) {
 	_, url := emptyQueue(t)
 	status, _, errOut := run(t, "campaign", "start", "cup", "--title", "730", "--file", fileOf(t, "1"), "--nats-url", url)
 	require.Equal(t, cli.Done, status, errOut)
-	_, out, _ := run(t, "__complete", "campaign", "status", "--nats-url", url, "")
-	assert.True(t, strings.HasPrefix(out, "cup\n"), out)
-	_, out, _ = run(t, "__complete", "campaign", "status", "--nats-url", "nats://127.0.0.1:1", "")
+	for _, command := range []string{"status", "watch", "pause", "resume", "rate", "cancel"} {
+		_, out, _ := run(t, "__complete", "campaign", command, "--nats-url", url, "")
+		assert.True(t, strings.HasPrefix(out, "cup\n"), "%s: %s", command, out)
+	}
+	_, out, _ := run(t, "__complete", "campaign", "status", "--nats-url", "nats://127.0.0.1:1", "")
 	assert.True(t, strings.HasPrefix(out, ":4\n"), "without a server there is nothing to offer, and no complaint: %s", out)
 	for _, shell := range []string{"bash", "zsh", "fish"} {
 		status, out, _ := run(t, "completion", shell)

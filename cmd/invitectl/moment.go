@@ -8,19 +8,22 @@ import (
 	"github.com/invitedhq/invited/cmd/internal/cli"
 )
 
-// momentForms are what a time may be typed as; --at takes now as well.
-const momentForms = "2026-12-24T18:00:00Z, '2026-12-24 18:00', 18:00 (the next one) or +2h"
+// What a time may be typed as.
+const (
+	momentForms = "2026-12-24T18:00:00Z, '2026-12-24 18:00', 18:00 (the next one) or +2h"
+	startForms  = "now, " + momentForms
+)
 
 // parseMoment reads a time as people type it: in the zone of now, unless it
 // names one of its own.
-func parseMoment(flag, text string, now time.Time) (time.Time, error) {
+func parseMoment(flag, text, forms string, now time.Time) (time.Time, error) {
 	at, ok := momentOf(text, now)
 	if ok {
 		_, err := at.UTC().MarshalText() // jobs and records have it as JSON, which ends with the year 9999
 		ok = err == nil
 	}
 	if !ok {
-		return time.Time{}, cli.Usagef("%s: %s is no time; give one as %s", flag, strconv.Quote(text), momentForms)
+		return time.Time{}, cli.Usagef("%s: %s is no time; give one as %s", flag, strconv.Quote(text), forms)
 	}
 	return at, nil
 }
@@ -60,7 +63,7 @@ func parseStart(text string, now time.Time) (time.Time, error) {
 	if text == "now" {
 		return time.Time{}, nil
 	}
-	at, err := parseMoment("--at", text, now)
+	at, err := parseMoment("--at", text, startForms, now)
 	if err == nil && at.Before(now) {
 		return time.Time{}, cli.Usagef("--at: %s has passed; --at now means at once", text)
 	}

@@ -28,7 +28,7 @@ func TestATimeIsReadInTheReadersZone(t *testing.T) {
 		"+90m30s":                   "2026-10-24T19:30:30+02:00",
 		"+0s":                       "2026-10-24T18:00:00+02:00",
 	} {
-		at, err := parseMoment("--at", text, now)
+		at, err := parseMoment("--at", text, momentForms, now)
 		require.NoError(t, err, text)
 		assert.Equal(t, want, at.Format(time.RFC3339), text)
 	}
@@ -40,7 +40,7 @@ func TestWhatIsNoTimeIsToldWithTheForms(t *testing.T) {
 		"", "noon", "24:00", "18", "2h", "+", "+2", "-2h", "+-2h", "2026-12-24", "2026-13-24 18:00", "24.12.2026 18:00", "NOW", "18:00 ",
 		"9999-12-31T23:59:59-23:59", "\x1b[31m", "+2540400h59m59s9223372036854775807ns",
 	} {
-		_, err := parseMoment("--at", text, now)
+		_, err := parseMoment("--at", text, momentForms, now)
 		requireUsage(t, err)
 		assert.Contains(t, err.Error(), "--at: ", text)
 		assert.Contains(t, err.Error(), momentForms, text)

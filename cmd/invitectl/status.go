@@ -119,7 +119,7 @@ func (t *tool) printOverview(o queue.Overview) error {
 	printWorkers(&b, item, paint)
 	printQueues(&b, item, paint)
 	if len(item.Blocked) > 0 {
-		fmt.Fprintf(&b, "\n%s\n", paint.paint(bold, plural(len(item.Blocked), "sender and title")+" blocked"))
+		fmt.Fprintf(&b, "\n%s\n", paint.paint(bold, "blocked: the service told them to wait"))
 		list := table{head: []string{"  TITLE", "SENDER", "OPENS IN"}, right: []bool{2: true}}
 		for _, k := range item.Blocked {
 			list.add(cell{text: fmt.Sprintf("  %d", k.TitleID)}, cell{text: k.Sender}, cell{span(k.Until.Sub(item.At)), yellow})

@@ -47,7 +47,7 @@ func TestEachRoleOfDeployDoesItsWork(t *testing.T) {
 		})
 		status, out, errOut := s.invitectl(t, operator, "dead", "drop", "--all")
 		assert.Zero(t, status, errOut)
-		assert.Contains(t, out, "1 dead letters for 1 recipients dropped")
+		assert.Contains(t, out, "1 dead letter for 1 recipient dropped")
 	})
 	t.Run("an operator reads results", func(t *testing.T) {
 		reader, err := queue.NewReader(s.connect(t, operator))
