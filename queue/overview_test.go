@@ -50,6 +50,7 @@ func TestAnOverviewBelievesAWorkerForAsLongAsItsLease(t *testing.T) {
 	inFakeTime(t, queue.Options{Partitions: 2}, func(t *testing.T, f *fixture) {
 		f.raw("invites.workers.alive.crashed", `{"forMs":60000}`)
 		f.raw("invites.workers.owner.1", `{"worker":"crashed"}`)
+		f.raw("invites.workers.owner.0", `{"worker":"crashed","released":true}`)
 		f.raw("invites.workers.alive.other", `{"leaving":true}`)
 		f.raw("invites.workers.alive.gone", `{"left":true}`)
 		f.raw("invites.workers.alive.hostile", `{"forMs":"long"`)
@@ -57,6 +58,8 @@ func TestAnOverviewBelievesAWorkerForAsLongAsItsLease(t *testing.T) {
 		o := f.overview()
 		require.Len(t, o.Workers, 2)
 		assert.Equal(t, "crashed", o.Partitions[1].Owner)
+		assert.Equal(t, []string{"", "crashed"}, []string{o.Partitions[0].Owner, o.Partitions[0].Before}, "it has handed that over")
+		assert.Equal(t, 1, o.Workers[0].Owns)
 		assert.WithinDuration(t, time.Now().Add(-62900*time.Millisecond), o.Workers[0].Since, time.Second)
 		assert.Equal(t, queue.WorkerSeen{Name: "other", Leaving: true}, o.Workers[1], "one of an earlier version does not say since when")
 		time.Sleep(200 * time.Millisecond)

@@ -28,8 +28,8 @@ func newCampaignCancelCommand(t *tool) *cobra.Command {
 	cmd := &cobra.Command{
 		Use:   "cancel NAME",
 		Short: "Drop what is unsent of a campaign, for good",
-		Long: `cancel stops a campaign within a second, for good, and waits until workers have dropped what is unsent. Calls that are under way are
-finished, and counted. At a terminal it asks first. Ctrl-C while it waits leaves the campaign cancelled.`,
+		Long: `cancel stops a campaign within a second, for good, and waits until workers have dropped what is unsent. Calls that are under
+way are finished, and counted. At a terminal it asks first. Ctrl-C while it waits leaves the campaign cancelled.`,
 		Example: `  invitectl campaign cancel spring-cup
   invitectl campaign cancel spring-cup --yes --no-wait --json`,
 		Args:              oneName,
@@ -122,6 +122,8 @@ const (
 	noWorkerAfter = 5 * time.Second
 )
 
+var errStopped = errors.New("stopped waiting; the campaign stays cancelled: what is left is dropped as soon as a worker runs")
+
 // awaitDropped waits until nothing is left of a cancelled campaign.
 func (c *canceller) awaitDropped(ctx context.Context, conn *nats.Conn, o *queue.Organizer, a queue.Address) (queue.CampaignStatus, error) {
 	told := make(chan struct{})
@@ -142,7 +144,7 @@ func (c *canceller) awaitDropped(ctx context.Context, conn *nats.Conn, o *queue.
 			return s, nil
 		}
 	}
-	return queue.CampaignStatus{}, errors.New("stopped waiting; the campaign stays cancelled: what is left is dropped as soon as a worker runs")
+	return queue.CampaignStatus{}, errStopped
 }
 
 func (c *canceller) tellWhatItWaitsFor(ctx context.Context, conn *nats.Conn, o *queue.Organizer, a queue.Address) {
@@ -156,5 +158,5 @@ func (c *canceller) tellWhatItWaitsFor(ctx context.Context, conn *nats.Conn, o *
 			why = "no worker is running; this happens as soon as one does"
 		}
 	}
-	fmt.Fprintf(c.errOut, "invitectl: %s are still to be dropped: %s. Ctrl-C leaves the campaign cancelled.\n", plural(s.Waiting, "job"), why)
+	fmt.Fprintf(c.errOut, "invitectl: %s still to be dropped: %s. Ctrl-C leaves the campaign cancelled.\n", plural(s.Waiting, "job"), why)
 }

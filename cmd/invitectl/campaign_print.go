@@ -5,6 +5,7 @@ import (
 	"fmt"
 	"maps"
 	"slices"
+	"strconv"
 	"strings"
 	"time"
 
@@ -101,30 +102,38 @@ func (t *tool) printCampaigns(all []queue.CampaignStatus) error {
 	}
 	list := table{
 		head: []string{
-			"CAMPAIGN", "TITLE", "SENDER", "STATE", "RECIPIENTS", "SENT", "DEAD", "CANCELLED", "LEFT", "JOBS WAITING", "RATE LIMIT", "START",
+			"CAMPAIGN", "TITLE", "SENDER", "STATE",
+			"RECIPIENTS", "SENT", "DEAD", "CANCELLED", "LEFT", "JOBS WAITING", "RATE LIMIT", "START",
 		},
 		right: []bool{1: true, 4: true, 5: true, 6: true, 7: true, 8: true, 9: true, 10: true, 11: false},
 	}
 	unsure := false
 	for _, s := range all {
-		recipients, left, cancelled := "?", "?", ""
-		if s.Ordered {
-			recipients, left = grouped(s.Recipients), grouped(s.Left)
-		}
-		if s.Terms.Cancelled {
-			cancelled = grouped(s.Cancelled)
-		}
+		list.add(t.campaignRow(s)...)
 		unsure = unsure || !s.Complete
-		list.add(cell{text: s.Address.Campaign}, cell{text: fmt.Sprint(s.Address.TitleID)}, cell{text: s.Address.Sender},
-			cell{stateText(s), stateColour(s.State)}, cell{text: recipients}, cell{text: grouped(s.Sent)},
-			deadCell(s.DeadRecipients(), grouped(s.DeadRecipients())), cell{text: cancelled}, cell{text: left}, cell{text: grouped(s.Waiting)},
-			cell{text: limitText(s)}, cell{text: t.startText(s)})
 	}
 	err := list.write(t.out, styleOf(t.out))
 	if unsure {
 		fmt.Fprintln(t.errOut, "Some counts may be too low; campaign status says which.")
 	}
 	return err
+}
+
+func (t *tool) campaignRow(s queue.CampaignStatus) []cell {
+	recipients, left, cancelled := "?", "?", ""
+	if s.Ordered {
+		recipients, left = grouped(s.Recipients), grouped(s.Left)
+	}
+	if s.Terms.Cancelled {
+		cancelled = grouped(s.Cancelled)
+	}
+	dead := s.DeadRecipients()
+	return []cell{
+		{text: s.Address.Campaign}, {text: strconv.FormatUint(uint64(s.Address.TitleID), 10)}, {text: s.Address.Sender},
+		{stateText(s), stateColour(s.State)},
+		{text: recipients}, {text: grouped(s.Sent)}, deadCell(dead, grouped(dead)), {text: cancelled}, {text: left},
+		{text: grouped(s.Waiting)}, {text: limitText(s)}, {text: t.startText(s)},
+	}
 }
 
 // limitText is the rate that a campaign is limited to, while that matters.
@@ -161,7 +170,8 @@ func (t *tool) printCampaign(s queue.CampaignStatus) error {
 	row("sender", plain, "%s", s.Address.Sender)
 	row("state", stateColour(s.State), "%s", stateText(s))
 	if s.State == queue.CampaignUploading {
-		row("uploaded", plain, "%s of %s; if nobody is at it, run the same campaign start again", grouped(s.Uploaded), grouped(s.Recipients))
+		row("uploaded", plain, "%s of %s; if nobody is at it, run the same campaign start again",
+			grouped(s.Uploaded), grouped(s.Recipients))
 	}
 	if starts := t.startText(s); starts != "" {
 		row("start", plain, "%s", starts)
@@ -172,7 +182,8 @@ func (t *tool) printCampaign(s queue.CampaignStatus) error {
 	if s.Ordered {
 		row("recipients", plain, "%s", grouped(s.Recipients))
 	} else {
-		row("recipients", plain, "unknown: its jobs were published one by one; %s have ended", grouped(s.Sent+s.DeadRecipients()-s.Replayed))
+		row("recipients", plain, "unknown: its jobs were published one by one; %s have ended",
+			grouped(s.Sent+s.DeadRecipients()-s.Replayed))
 	}
 	row("sent", plain, "%s", counted(s.Sent, s))
 	row("dead", deadCell(s.DeadRecipients(), "").colour, "%s%s", counted(s.DeadRecipients(), s), reasons(s.Dead))
@@ -207,7 +218,8 @@ func (t *tool) addTimes(row func(name string, c colour, format string, args ...a
 		name string
 		at   time.Time
 	}{
-		{"created", s.CreatedAt}, {"expires", s.ExpiresAt}, {"changed", s.TermsChanged}, {"first ended", s.FirstEndedAt}, {"last ended", s.LastEndedAt},
+		{"created", s.CreatedAt}, {"expires", s.ExpiresAt}, {"changed", s.TermsChanged},
+		{"first ended", s.FirstEndedAt}, {"last ended", s.LastEndedAt},
 	} {
 		if !of.at.IsZero() {
 			row(of.name, plain, "%s", t.when(of.at))

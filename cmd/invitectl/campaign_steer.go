@@ -68,8 +68,8 @@ func newCampaignRateCommand(t *tool) *cobra.Command {
 	cmd := t.newSteerCommand(&cobra.Command{
 		Use:   "rate NAME N/s|none",
 		Short: "Limit how fast a campaign is sent, beside its quota",
-		Long: `rate limits a campaign to so many recipients per second (5/s), minute (100/m) or hour (2000/h), beside the quota of its sender and
-title; none lifts the limit. It holds within a second.`,
+		Long: `rate limits a campaign to so many recipients per second (5/s), minute (100/m) or hour (2000/h), beside the quota of its
+sender and title; none lifts the limit. It holds within a second.`,
 		Example: `  invitectl campaign rate spring-cup 5/s
   invitectl campaign rate spring-cup none`,
 	}, func(ctx context.Context, o *queue.Organizer, s queue.CampaignStatus) error {
@@ -81,7 +81,7 @@ title; none lifts the limit. It holds within a second.`,
 	})
 	cmd.Args = func(cmd *cobra.Command, args []string) (err error) {
 		if len(args) != 2 {
-			return cli.Usagef("%s takes the name of one campaign, and its rate or none: %s spring-cup 5/s", cmd.CommandPath(), cmd.CommandPath())
+			return cli.Usagef("%[1]s takes the name of one campaign, and its rate or none: %[1]s spring-cup 5/s", cmd.CommandPath())
 		}
 		if args[1] != "none" {
 			rate, err = parseRate("the rate", args[1])
@@ -91,8 +91,11 @@ title; none lifts the limit. It holds within a second.`,
 	return cmd
 }
 
-// newSteerCommand completes a command that changes what is wanted of a campaign, and then says how that one stands.
-func (t *tool) newSteerCommand(cmd *cobra.Command, change func(context.Context, *queue.Organizer, queue.CampaignStatus) error) *cobra.Command {
+// steering changes what is wanted of a campaign that stands like this.
+type steering func(context.Context, *queue.Organizer, queue.CampaignStatus) error
+
+// newSteerCommand completes a command that steers a campaign, and then says how that one stands.
+func (t *tool) newSteerCommand(cmd *cobra.Command, change steering) *cobra.Command {
 	var f campaignFilter
 	cmd.Args, cmd.ValidArgsFunction = oneName, t.completeCampaigns
 	cmd.RunE = func(cmd *cobra.Command, args []string) error {
@@ -144,10 +147,12 @@ func explainTerms(a queue.Address, err error) error {
 	case errors.Is(err, queue.ErrCancelled):
 		return err // it says so itself
 	case errors.Is(err, queue.ErrOtherTerms):
-		return fmt.Errorf("campaign %s has another start time or rate by now; leave out --at and --rate to go on with it, and change them by\n"+
-			"  invitectl campaign rate %s 5/s\n  invitectl campaign resume %s --at TIME", a.Campaign, a.Campaign, a.Campaign)
+		return fmt.Errorf("campaign %[1]s has another start time or rate by now; "+
+			"leave out --at and --rate to go on with it, and change them by\n"+
+			"  invitectl campaign rate %[1]s 5/s\n  invitectl campaign resume %[1]s --at TIME", a.Campaign)
 	case errors.Is(err, queue.ErrStartPassed):
-		return fmt.Errorf("campaign %s: the start time has passed; nothing was stored; give a later one, or leave out --at to start at once", a.Campaign)
+		return fmt.Errorf("campaign %s: the start time has passed, and nothing was stored; "+
+			"give a later one, or leave out --at to start at once", a.Campaign)
 	default:
 		return nil
 	}

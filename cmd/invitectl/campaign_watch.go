@@ -18,8 +18,8 @@ func newCampaignWatchCommand(t *tool) *cobra.Command {
 	cmd := &cobra.Command{
 		Use:   "watch NAME",
 		Short: "Show how a campaign gets on, as it does",
-		Long: `watch shows a campaign until it has ended, or is cancelled, or until Ctrl-C. At a terminal it redraws one block; elsewhere it prints
-a line whenever something has changed, and with --json the same as status does.`,
+		Long: `watch shows a campaign until it has ended, or is cancelled, or until Ctrl-C. At a terminal it redraws one block; elsewhere it
+prints a line whenever something has changed, and with --json the same as status does.`,
 		Example: `  invitectl campaign watch spring-cup
   invitectl campaign watch spring-cup --json | jq .left`,
 		Args:              oneName,
@@ -45,9 +45,10 @@ func (t *tool) watchCampaign(ctx context.Context, f queue.CampaignFilter) error 
 		if err != nil {
 			return err
 		}
-		show := t.showLine()
+		show, leave := t.showLine(), func() {}
 		if out := drawable(t.out); out != nil && !t.json {
-			show = t.showBlock(newScreen(out))
+			on := newScreen(out)
+			show, leave = t.showBlock(on), on.leave
 		}
 		for s, err := range watch(ctx, o, a, watchEvery) {
 			if err != nil {
@@ -57,6 +58,7 @@ func (t *tool) watchCampaign(ctx context.Context, f queue.CampaignFilter) error 
 				return err
 			}
 		}
+		leave()
 		return nil // Ctrl-C is how it ends
 	})
 }

@@ -7,6 +7,7 @@ import (
 	"os"
 	"path/filepath"
 	"regexp"
+	"slices"
 	"strings"
 	"testing"
 	"time"
@@ -80,7 +81,7 @@ func TestGoldenHelp(t *testing.T) {
 		require.Empty(t, errOut)
 		fmt.Fprintf(&all, "$ invitectl %s\n%s\n", strings.Join(append(path, "--help"), " "), out)
 		for _, sub := range cmd.Commands() {
-			show(sub, append(path[:len(path):len(path)], sub.Name()))
+			show(sub, append(slices.Clip(path), sub.Name()))
 		}
 	}
 	show((&tool{out: &bytes.Buffer{}, errOut: &bytes.Buffer{}}).command(), nil)
@@ -182,7 +183,7 @@ func TestGoldenStatus(t *testing.T) {
 		At: now, Campaigns: 3,
 		Workers: []queue.WorkerSeen{
 			{Name: "eu-1-k3v9q2xa", Since: now.Add(-26 * time.Hour), Owns: 5}, {Name: "eu-2-0c8w1mzp", Since: now.Add(-90 * time.Second), Leaving: true, Owns: 1},
-			{Name: "old"},
+			{Name: "hostile\x1b[31m"}, // of an earlier version: it does not say since when
 		},
 		Lanes: []queue.LaneSeen{{Lane: queue.Interactive, Jobs: 12, Oldest: now.Add(-4 * time.Second)}, {Lane: queue.Bulk, Jobs: 6250, Oldest: now.Add(-time.Hour)}},
 		Dead:  []queue.ReasonCount{{Reason: queue.Rejected, Letters: 1200}, {Reason: queue.Expired, Letters: 3}},

@@ -57,6 +57,9 @@ func (s *screen) draw(paint style, block func(width int) []line) error {
 	return err
 }
 
+// leave takes away what the terminal has echoed of Ctrl-C below the block.
+func (s *screen) leave() { _, _ = io.WriteString(s.out, "\r\x1b[K") } // it is for the eye only
+
 // fit paints as much of a line as there is room for, and says how wide that is.
 func (l line) fit(room int, paint style) (text string, used int) {
 	var b strings.Builder

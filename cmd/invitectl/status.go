@@ -17,8 +17,8 @@ func newStatusCommand(t *tool) *cobra.Command {
 	return &cobra.Command{
 		Use:   "status",
 		Short: "Show which workers there are, who owns what, what waits, and who is blocked",
-		Long: `status shows what all workers together look like from NATS: those that have a lease, the partitions of each, and those that nobody
-owns (their jobs wait); the jobs that wait in each lane; dead letters; senders and titles that the service told to wait.`,
+		Long: `status shows what all workers together look like from NATS: those that have a lease, the partitions of each, and those that
+nobody owns (their jobs wait); the jobs that wait in each lane; dead letters; senders and titles that the service told to wait.`,
 		Example: `  invitectl status
   invitectl status --json | jq '.partitions[] | select(.owner == null)'`,
 		Args: cli.NoArgs,
@@ -146,7 +146,7 @@ func printWorkers(b *strings.Builder, item overviewItem, paint style) {
 		if w.Leaving {
 			state = cell{"stopping", yellow}
 		}
-		list.add(cell{text: "  " + w.Name}, cell{text: up}, cell{text: ranges(w.Partitions)}, state)
+		list.add(cell{text: "  " + cli.Printable(w.Name)}, cell{text: up}, cell{text: ranges(w.Partitions)}, state)
 	}
 	if len(item.Workers) > 0 {
 		_ = list.write(b, paint)
