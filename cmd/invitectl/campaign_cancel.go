@@ -59,7 +59,7 @@ func (c *canceller) run(ctx context.Context, f queue.CampaignFilter) error {
 	if err != nil {
 		return err
 	}
-	s, err := statusOfOne(ctx, o, f)
+	s, err := statusToSteer(ctx, o, f)
 	if err != nil {
 		return err
 	}
@@ -92,9 +92,12 @@ func (c *canceller) ask(ctx context.Context, s queue.CampaignStatus) error {
 	if c.yes || terminal(c.in) == nil || terminal(c.errOut) == nil {
 		return nil
 	}
-	unsent := plural(s.Waiting, "job")
-	if s.Ordered {
+	unsent := "All"
+	switch {
+	case s.Ordered:
 		unsent = plural(s.Left, "recipient")
+	case s.State != "": // it is known
+		unsent = plural(s.Waiting, "job")
 	}
 	fmt.Fprintf(c.errOut, "%s\nCancel it? %s that are left will be dropped, for good. [y/N] ", c.sentence(s), unsent)
 	answer := make(chan string, 1)

@@ -231,6 +231,8 @@ func (t *tool) addTimes(row func(name string, c colour, format string, args ...a
 func (t *tool) sentence(s queue.CampaignStatus) string {
 	text := s.Address.Campaign + ": "
 	switch s.State {
+	case "": // see statusToSteer
+		return text + "how it stands can't be told"
 	case queue.CampaignCancelling:
 		text += "being cancelled"
 	case queue.CampaignScheduled:

@@ -53,9 +53,6 @@ Times are in this machine's zone unless they name another: ` + momentForms + `.`
 				return err
 			}
 		}
-		if !s.Terms.Paused && !s.Terms.Cancelled {
-			return nil // as it is wanted
-		}
 		_, err := o.Resume(ctx, s.Address)
 		return err
 	})
@@ -104,7 +101,7 @@ func (t *tool) newSteerCommand(cmd *cobra.Command, change steering) *cobra.Comma
 			return err
 		}
 		return t.organize(cmd.Context(), func(o *queue.Organizer) error {
-			before, err := statusOfOne(cmd.Context(), o, q)
+			before, err := statusToSteer(cmd.Context(), o, q)
 			if err != nil {
 				return err
 			}
@@ -128,6 +125,21 @@ func statusOfOne(ctx context.Context, o *queue.Organizer, f queue.CampaignFilter
 		return queue.CampaignStatus{}, err
 	}
 	return o.Status(ctx, a)
+}
+
+// statusToSteer is the status of the only campaign that f selects, or, where it
+// can't be told, its address alone: a record that can't be read must not keep
+// anybody from stopping a campaign.
+func statusToSteer(ctx context.Context, o *queue.Organizer, f queue.CampaignFilter) (queue.CampaignStatus, error) {
+	a, err := one(ctx, o, f)
+	if err != nil {
+		return queue.CampaignStatus{}, err
+	}
+	s, err := o.Status(ctx, a)
+	if err != nil && !errors.Is(err, queue.ErrNoCampaign) && ctx.Err() == nil {
+		return queue.CampaignStatus{Address: a}, nil
+	}
+	return s, err
 }
 
 // ended says whether all that was ordered has ended. Of a campaign without an order more may come.

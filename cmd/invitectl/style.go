@@ -42,10 +42,10 @@ func terminal(stream any) *os.File {
 
 // drawable is the terminal behind an output if the cursor can be moved there; nil: it can't.
 func drawable(out io.Writer) *os.File {
-	if os.Getenv("TERM") == "dumb" {
-		return nil
+	if f := terminal(out); f != nil && takesSequences(f) {
+		return f
 	}
-	return terminal(out)
+	return nil
 }
 
 // cell is a piece of text, and its colour.
