@@ -35,8 +35,9 @@ const (
 
 // memberRecord is what a worker says of itself, under its own subject.
 type memberRecord struct {
-	Leaving bool `json:"leaving,omitempty"` // it works on what it has, and takes nothing new
-	Left    bool `json:"left,omitempty"`
+	Leaving bool  `json:"leaving,omitempty"` // it works on what it has, and takes nothing new
+	Left    bool  `json:"left,omitempty"`
+	For     int64 `json:"forMs,omitempty"` // how long it has been there: a moment would be by a clock of its own
 }
 
 // members is this worker among the live ones.
@@ -44,6 +45,7 @@ type members struct {
 	q      *Queue
 	stream jetstream.Stream
 	me     string
+	began  time.Time
 	lapse  func() // ends all work under the old lease; it returns when that is done
 
 	tenures []atomic.Uint64 // by partition: the one going on; 0: none
@@ -86,7 +88,7 @@ func workerName() string {
 func newMembers(q *Queue) *members {
 	me := workerName()
 	m := &members{
-		q: q, stream: q.streams[WorkersStream], me: me, lapse: func() {},
+		q: q, stream: q.streams[WorkersStream], me: me, began: time.Now(), lapse: func() {},
 		others: make(map[string]*member), changed: make(chan struct{}),
 		shares: newShares(me, q.partitions), claims: make([]uint64, q.partitions),
 		tenures: make([]atomic.Uint64, q.partitions), inherited: make([]handover, q.partitions),
@@ -342,6 +344,7 @@ func (m *members) set(until, steady time.Time) {
 }
 
 func (m *members) say(ctx context.Context, r memberRecord) (sequence uint64, err error) {
+	r.For = time.Since(m.began).Milliseconds() + 1 // 0 is none
 	data, err := json.Marshal(r)
 	if err != nil {
 		return 0, err

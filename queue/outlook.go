@@ -78,8 +78,8 @@ func (s CampaignStatus) Work(now time.Time) Work {
 			w.Calls = max(jobsFor(w.Recipients), min(s.Waiting, 1)) // jobs share calls, and large ones need several
 		}
 	}
-	if took := s.LastEndedAt.Sub(s.FirstEndedAt); took > 0 && now.Sub(s.LastEndedAt) < rateLately {
-		w.Rate = float64(ended) / took.Seconds()
+	if now.Sub(s.LastEndedAt) < rateLately {
+		w.Rate = s.Rate
 	}
 	return w
 }

@@ -21,7 +21,8 @@ func newCampaignCommand(t *tool) *cobra.Command {
 		Args:  cli.NoArgs,
 		RunE:  func(cmd *cobra.Command, _ []string) error { return cmd.Help() },
 	}
-	cmd.AddCommand(newCampaignStartCommand(t), newCampaignListCommand(t), newCampaignStatusCommand(t))
+	cmd.AddCommand(newCampaignStartCommand(t), newCampaignListCommand(t), newCampaignStatusCommand(t), newCampaignWatchCommand(t),
+		newCampaignPauseCommand(t), newCampaignResumeCommand(t), newCampaignRateCommand(t), newCampaignCancelCommand(t))
 	return cmd
 }
 
@@ -128,9 +129,28 @@ or begun. Where jobs were published past invitectl, for how many recipients is k
 	return cmd
 }
 
-// statuses asks for the status of each campaign that f selects. One that is gone meanwhile is left out.
-func (t *tool) statuses(ctx context.Context, f queue.CampaignFilter) (all []queue.CampaignStatus, err error) {
-	err = t.organize(ctx, func(o *queue.Organizer) error {
+// one finds the only campaign that f selects.
+func one(ctx context.Context, o *queue.Organizer, f queue.CampaignFilter) (queue.Address, error) {
+	all, err := o.Campaigns(ctx, f)
+	switch {
+	case err != nil:
+		return queue.Address{}, err
+	case len(all) == 0:
+		return queue.Address{}, fmt.Errorf("%w called %s; see invitectl campaign ls", queue.ErrNoCampaign, strconv.Quote(f.Campaign))
+	case len(all) > 1:
+		var which []string
+		for _, a := range all {
+			which = append(which, fmt.Sprintf("--title %d --sender %s", a.TitleID, a.Sender))
+		}
+		return queue.Address{}, cli.Usagef("there are %d campaigns of this name; say which: %s", len(all), strings.Join(which, ", or "))
+	}
+	return all[0], nil
+}
+
+// listCampaigns leaves out a campaign that is gone meanwhile.
+func (t *tool) listCampaigns(ctx context.Context, f queue.CampaignFilter) error {
+	var all []queue.CampaignStatus
+	err := t.organize(ctx, func(o *queue.Organizer) error {
 		addresses, err := o.Campaigns(ctx, f)
 		if err != nil {
 			return err
@@ -147,11 +167,6 @@ func (t *tool) statuses(ctx context.Context, f queue.CampaignFilter) (all []queu
 		}
 		return nil
 	})
-	return all, err
-}
-
-func (t *tool) listCampaigns(ctx context.Context, f queue.CampaignFilter) error {
-	all, err := t.statuses(ctx, f)
 	if err != nil {
 		return err
 	}
@@ -159,18 +174,11 @@ func (t *tool) listCampaigns(ctx context.Context, f queue.CampaignFilter) error 
 }
 
 func (t *tool) showCampaign(ctx context.Context, f queue.CampaignFilter) error {
-	all, err := t.statuses(ctx, f)
-	switch {
-	case err != nil:
-		return err
-	case len(all) == 0:
-		return fmt.Errorf("%w called %s; see invitectl campaign ls", queue.ErrNoCampaign, strconv.Quote(f.Campaign))
-	case len(all) > 1:
-		var which []string
-		for _, s := range all {
-			which = append(which, fmt.Sprintf("--title %d --sender %s", s.Address.TitleID, s.Address.Sender))
+	return t.organize(ctx, func(o *queue.Organizer) error {
+		s, err := statusOfOne(ctx, o, f)
+		if err != nil {
+			return err
 		}
-		return cli.Usagef("there are %d campaigns of this name; say which: %s", len(all), strings.Join(which, ", or "))
-	}
-	return t.printCampaign(all[0], t.timeLeft(ctx, all[0]))
+		return t.printCampaign(s, t.timeLeft(ctx, s))
+	})
 }

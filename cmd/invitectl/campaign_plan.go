@@ -2,7 +2,6 @@ package main
 
 import (
 	"fmt"
-	"text/tabwriter"
 	"time"
 
 	"github.com/invitedhq/invited/queue"
@@ -21,11 +20,23 @@ func (t *tool) printPlan(o queue.CampaignOrder, l *list, p planned) error {
 		item.Forecast = itemOfForecast(p.Forecast, p.from)
 		return t.printJSON(item)
 	}
-	table := tabwriter.NewWriter(t.out, 0, 0, 2, ' ', 0)
-	fmt.Fprintf(table, "recipients\t%d\nrepeats\t%d\nbad lines\t%d\ncalls\t%d\n", item.Recipients, item.Repeats, item.BadLines, item.Calls)
-	printForecast(table, p.Forecast, p.from)
-	fmt.Fprintf(table, "time\t%s\n", timeInWords(p.Forecast))
-	if err := table.Flush(); err != nil {
+	var list table
+	row := func(name, text string) { list.add(cell{text: name}, cell{text: text}) }
+	row("recipients", grouped(item.Recipients))
+	row("repeats", grouped(item.Repeats))
+	row("bad lines", grouped(item.BadLines))
+	row("calls", grouped(item.Calls))
+	if !o.StartAt.IsZero() {
+		row("start", t.when(o.StartAt))
+	}
+	if o.Rate > 0 {
+		row("rate limit", rateText(o.Rate))
+	}
+	for _, r := range t.forecastRows(p.Forecast, p.from) {
+		row(r.name, r.text)
+	}
+	row("time", timeInWords(p.Forecast))
+	if err := list.write(t.out, styleOf(t.out)); err != nil {
 		return err
 	}
 	err := t.printUnsure(p.Forecast)

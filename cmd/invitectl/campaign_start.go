@@ -6,7 +6,6 @@ import (
 	"fmt"
 	"io"
 	"os"
-	"strconv"
 	"strings"
 	"time"
 
@@ -21,7 +20,7 @@ type startFlags struct {
 	title, sender        string
 	file                 string
 	connection, platform string
-	expires              string
+	at, expires, rate    string
 	skipBad, dryRun      bool
 	quota                string
 }
@@ -33,10 +32,13 @@ func newCampaignStartCommand(t *tool) *cobra.Command {
 		Short: "Invite all players of a file, 16 a call",
 		Long: `start reads XUIDs from text (one a line) or CSV (with a column xuid), gzipped or not, and checks every line before anything
 is published; repeats are left out. Then it uploads the calls. Interrupted at any moment, run it again with the same file: it uploads
-what is missing, and nobody is invited twice. Other recipients under the same name are refused.`,
+what is missing, and nobody is invited twice. Other recipients under the same name are refused.
+
+Times are in this machine's zone unless they name another: ` + momentForms + `.`,
 		Example: `  invitectl campaign start spring-cup --title 1739947436 --sender cup --file players.csv --connection 'lobby=42'
   zcat players.gz | invitectl campaign start spring-cup --title 1739947436 --file - --dry-run
-  invitectl campaign start spring-cup --title 1739947436 --file players.csv.gz --skip-bad --expires 2026-12-24T18:00:00Z`,
+  invitectl campaign start spring-cup --title 1739947436 --file players.csv.gz --skip-bad --expires +48h
+  invitectl campaign start spring-cup --title 1739947436 --file players.csv --at '2026-12-24 18:00' --rate 100/m`,
 		Args: oneName,
 		RunE: func(cmd *cobra.Command, args []string) error {
 			order, windows, err := f.order(args[0], time.Now())
@@ -53,7 +55,9 @@ what is missing, and nobody is invited twice. Other recipients under the same na
 	flags.StringVar(&f.file, "file", "", "file of XUIDs; -: standard input (required)")
 	flags.StringVar(&f.connection, "connection", "", "connectionString for the invited players' game")
 	flags.StringVar(&f.platform, "platform", "", "one of "+strings.Join(queue.Platforms(), ", ")+"; default any")
-	flags.StringVar(&f.expires, "expires", "", "never send later than this, such as 2026-12-24T18:00:00Z")
+	flags.StringVar(&f.at, "at", "", "send nothing before this time: "+startForms+"; default now")
+	flags.StringVar(&f.expires, "expires", "", "never send later than this time")
+	flags.StringVar(&f.rate, "rate", "", "at most so many recipients, beside the quota: 5/s, 100/m or 2000/h; default no such limit")
 	flags.BoolVar(&f.skipBad, "skip-bad", false, "leave out lines that are no XUID")
 	flags.BoolVar(&f.dryRun, "dry-run", false, "only say how many recipients and calls, and how long it takes")
 	flags.StringVar(&f.quota, "quota", "", "for --dry-run: plan with this quota, such as "+publishedQuota+", not the one that holds")
@@ -79,13 +83,8 @@ func (f *startFlags) order(name string, now time.Time) (o queue.CampaignOrder, w
 		Address:          queue.Address{TitleID: title, Sender: f.sender, Campaign: name},
 		ConnectionString: f.connection, Platform: f.platform,
 	}
-	if f.expires != "" {
-		if o.ExpiresAt, err = time.Parse(time.RFC3339, f.expires); err != nil {
-			return o, nil, cli.Usagef("--expires: %s is no time such as 2026-12-24T18:00:00Z", strconv.Quote(f.expires))
-		}
-		if !o.ExpiresAt.After(now) {
-			return o, nil, cli.Usagef("--expires: %s has passed", f.expires)
-		}
+	if err := f.terms(&o, now); err != nil {
+		return o, nil, err
 	}
 	if err := o.Validate(); err != nil {
 		return o, nil, cli.Usagef("%w", err)
@@ -96,6 +95,33 @@ func (f *startFlags) order(name string, now time.Time) (o queue.CampaignOrder, w
 	return o, windows, nil
 }
 
+// terms reads when, and how fast.
+func (f *startFlags) terms(o *queue.CampaignOrder, now time.Time) (err error) {
+	if f.at != "" {
+		if o.StartAt, err = parseStart(f.at, now); err != nil {
+			return err
+		}
+	}
+	if f.rate != "" {
+		if o.Rate, err = parseRate("--rate", f.rate); err != nil {
+			return err
+		}
+	}
+	if f.expires == "" {
+		return nil
+	}
+	o.ExpiresAt, err = parseMoment("--expires", f.expires, momentForms, now)
+	switch {
+	case err != nil:
+		return err
+	case !o.ExpiresAt.After(now):
+		return cli.Usagef("--expires: %s has passed", f.expires)
+	case !o.ExpiresAt.After(o.StartAt):
+		return cli.Usagef("--expires: %s is not after the start, %s: nothing would be sent", f.expires, f.at)
+	}
+	return nil
+}
+
 func (t *tool) startCampaign(ctx context.Context, o queue.CampaignOrder, windows []queue.Window, f startFlags, stdin io.Reader) error {
 	list, err := readFile(ctx, f.file, stdin)
 	if err != nil {
@@ -103,7 +129,7 @@ func (t *tool) startCampaign(ctx context.Context, o queue.CampaignOrder, windows
 	}
 	t.printBadLines(list)
 	if f.dryRun {
-		if err := t.printPlan(o, list, t.plan(ctx, o.Address, list.recipients.Len(), windows)); err != nil {
+		if err := t.printPlan(o, list, t.plan(ctx, o, list.recipients.Len(), windows)); err != nil {
 			return err
 		}
 	}
@@ -117,15 +143,20 @@ func (t *tool) startCampaign(ctx context.Context, o queue.CampaignOrder, windows
 		return nil
 	}
 	var upload queue.Upload
+	var now queue.CampaignStatus
 	err = t.organize(ctx, func(organizer *queue.Organizer) error {
-		bar := t.newUploadBar()
-		defer bar.close()
 		var err error
-		upload, err = organizer.Start(ctx, o, &list.recipients, bar.set)
+		if upload, err = organizer.Start(ctx, o, &list.recipients, t.newUploadBar().set); err != nil {
+			return err
+		}
+		now, err = organizer.Status(ctx, o.Address)
 		return err
 	})
 	if err == nil {
-		return t.printUpload(o, list, upload)
+		return t.printUpload(o, list, upload, now)
+	}
+	if lasting := explainTerms(o.Address, err); lasting != nil {
+		return lasting
 	}
 	for _, lasting := range []error{queue.ErrOtherRecipients, queue.ErrOtherContent, queue.ErrUploadInDoubt} {
 		if errors.Is(err, lasting) {
@@ -135,8 +166,8 @@ func (t *tool) startCampaign(ctx context.Context, o queue.CampaignOrder, windows
 	if ctx.Err() != nil {
 		err = errors.New("stopped")
 	}
-	return fmt.Errorf("%w; %d of %d recipients are known to be stored; run the same again to go on",
-		err, upload.Stored, list.recipients.Len())
+	return fmt.Errorf("%w; %s of %s recipients are known to be stored; run the same again to go on",
+		err, grouped(upload.Stored), grouped(list.recipients.Len()))
 }
 
 // readFile reads the recipients; stdin, where the name is -, is read once, and
@@ -155,38 +186,39 @@ func readFile(ctx context.Context, name string, stdin io.Reader) (*list, error) 
 
 // started is what came of campaign start, as --json prints it.
 type started struct {
-	Campaign     string     `json:"campaign"`
-	TitleID      uint32     `json:"titleId"`
-	Sender       string     `json:"sender"`
-	Recipients   int        `json:"recipients"`
-	Calls        int        `json:"calls"`
-	Repeats      int        `json:"repeats"`
-	BadLines     int        `json:"badLines"`
-	Stored       int        `json:"stored"`       // recipients
-	StoredBefore int        `json:"storedBefore"` // recipients, by a start that was interrupted
-	DryRun       bool       `json:"dryRun"`
-	LeastSeconds *float64   `json:"leastSeconds,omitzero"` // of a dry run; absent: not known
-	Quota        string     `json:"quota,omitzero"`
-	ExpiresAt    *time.Time `json:"expiresAt,omitzero"`
+	Campaign     string    `json:"campaign"`
+	TitleID      uint32    `json:"titleId"`
+	Sender       string    `json:"sender"`
+	Recipients   int       `json:"recipients"`
+	Calls        int       `json:"calls"`
+	Repeats      int       `json:"repeats"`
+	BadLines     int       `json:"badLines"`
+	Stored       int       `json:"stored"`       // recipients
+	StoredBefore int       `json:"storedBefore"` // recipients, by a start that was interrupted
+	DryRun       bool      `json:"dryRun"`
+	LeastSeconds *float64  `json:"leastSeconds,omitzero"` // of a dry run; absent: not known
+	Quota        string    `json:"quota,omitzero"`
+	StartAt      time.Time `json:"startAt,omitzero"`
+	RateLimit    float64   `json:"rateLimit,omitzero"` // recipients per second
+	Paused       bool      `json:"paused,omitzero"`
+	ExpiresAt    time.Time `json:"expiresAt,omitzero"`
 
 	Forecast *forecastItem `json:"forecast,omitzero"` // of a dry run
 }
 
 func itemOfStart(o queue.CampaignOrder, l *list) started {
-	s := started{
+	return started{
 		Campaign: o.Address.Campaign, TitleID: o.Address.TitleID, Sender: o.Address.Sender,
 		Recipients: l.recipients.Len(), Calls: callsFor(l.recipients.Len()), Repeats: l.repeats, BadLines: l.bad,
+		StartAt: o.StartAt.UTC(), RateLimit: o.Rate, ExpiresAt: o.ExpiresAt.UTC(),
 	}
-	if !o.ExpiresAt.IsZero() {
-		s.ExpiresAt = &o.ExpiresAt
-	}
-	return s
 }
 
-func (t *tool) printUpload(o queue.CampaignOrder, l *list, u queue.Upload) error {
+func (t *tool) printUpload(o queue.CampaignOrder, l *list, u queue.Upload, c queue.CampaignStatus) error {
 	if t.json {
 		s := itemOfStart(o, l)
 		s.Stored, s.StoredBefore = u.Stored, u.Before
+		s.StartAt, s.RateLimit, s.Paused = c.Terms.StartAt.UTC(), c.Terms.Rate, c.Terms.Paused
 		return t.printJSON(s)
 	}
 	now := u.Stored - u.Before
@@ -195,16 +227,23 @@ func (t *tool) printUpload(o queue.CampaignOrder, l *list, u queue.Upload) error
 	case u.Before == u.Recipients:
 		text = fmt.Sprintf("%s: all of its %s were stored before; nothing was done", o.Address.Campaign, plural(u.Recipients, "recipient"))
 	case u.Before > 0:
-		text += fmt.Sprintf("; the first %d were stored before", u.Before)
+		text += fmt.Sprintf("; the first %s were stored before", grouped(u.Before))
 	}
-	text += l.leftOut()
+	text += l.leftOut() + t.termsText(c)
 	_, err := fmt.Fprintln(t.out, text)
 	return err
 }
 
-func plural(n int, what string) string {
-	if n != 1 {
-		what += "s"
+// termsText says what keeps a campaign from being sent at once, as fast as the quota allows.
+func (t *tool) termsText(c queue.CampaignStatus) (text string) {
+	if c.Terms.Paused {
+		text += "; it is paused, invitectl campaign resume " + c.Address.Campaign + " lets it go on"
 	}
-	return strconv.Itoa(n) + " " + what
+	if starts := t.startText(c); starts != "" {
+		text += "; not to start before " + starts
+	}
+	if limit := limitText(c); limit != "" {
+		text += "; at most " + limit
+	}
+	return text
 }

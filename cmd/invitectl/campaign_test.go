@@ -156,8 +156,8 @@ func TestCampaignsAreListedAndShown(t *testing.T) {
 	require.NoError(t, err)
 	_, out, _ = run(t, "campaign", "ls", "--nats-url", url)
 	assert.Equal(t, `CAMPAIGN  TITLE  SENDER  STATE    RECIPIENTS  SENT  DEAD  LEFT  JOBS WAITING
-cup       730    ada     waiting  40          0     0     40    3
-league    731    bob     waiting  ?           0     0     ?     1
+cup         730  ada     waiting          40     0     0    40             3
+league      731  bob     waiting           ?     0     0     ?             1
 `, out)
 	status, _, errOut = run(t, "campaign", "status", "nope", "--nats-url", url)
 	assert.Equal(t, cli.Failed, status)
@@ -188,13 +188,13 @@ func TestACampaignInWords(t *testing.T) {
 		FirstEndedAt: began.Add(time.Second), LastEndedAt: began.Add(time.Minute), Complete: true,
 	}
 	var out bytes.Buffer
-	tool := &tool{out: &out}
+	tool := &tool{out: &out, zone: time.UTC}
 	require.NoError(t, tool.printCampaign(s, nil))
 	assert.Equal(t, `campaign     cup
 title        730
 sender       ada
 state        sending
-recipients   1000
+recipients   1,000
 sent         515 (51.5 %)
 dead         6 (0.6 %): expired 2, rejected 4
 left         480 (48.0 %)
@@ -202,9 +202,9 @@ jobs         30 waiting, 33 ended
 replayed     1 recipient ended again: they are among the dead, and once more among sent or dead
 no jobs      1 message; their recipients can't be counted
 maybe twice  1 job; some of their recipients may have been sent twice
-created      2026-11-25T17:00:00Z
-first ended  2026-11-25T17:00:01Z
-last ended   2026-11-25T17:01:00Z
+created      2026-11-25 17:00:00 UTC
+first ended  2026-11-25 17:00:01 UTC
+last ended   2026-11-25 17:01:00 UTC
 `, out.String())
 
 	out.Reset()
@@ -215,7 +215,7 @@ last ended   2026-11-25T17:01:00Z
 	out.Reset()
 	s.State, s.Uploaded = queue.CampaignUploading, 160
 	require.NoError(t, tool.printCampaign(s, nil))
-	assert.Contains(t, out.String(), "uploaded     160 of 1000; if nobody is at it, run the same campaign start again\n")
+	assert.Contains(t, out.String(), "uploaded     160 of 1,000; if nobody is at it, run the same campaign start again\n")
 }
 
 func TestResultsAreShownAsTheyAreStored(t *testing.T) {
@@ -271,9 +271,11 @@ func TestCompletionKnowsCampaigns(t *testing.T) {
 	_, url := emptyQueue(t)
 	status, _, errOut := run(t, "campaign", "start", "cup", "--title", "730", "--file", fileOf(t, "1"), "--nats-url", url)
 	require.Equal(t, cli.Done, status, errOut)
-	_, out, _ := run(t, "__complete", "campaign", "status", "--nats-url", url, "")
-	assert.True(t, strings.HasPrefix(out, "cup\n"), out)
-	_, out, _ = run(t, "__complete", "campaign", "status", "--nats-url", "nats://127.0.0.1:1", "")
+	for _, command := range []string{"status", "watch", "pause", "resume", "rate", "cancel"} {
+		_, out, _ := run(t, "__complete", "campaign", command, "--nats-url", url, "")
+		assert.True(t, strings.HasPrefix(out, "cup\n"), "%s: %s", command, out)
+	}
+	_, out, _ := run(t, "__complete", "campaign", "status", "--nats-url", "nats://127.0.0.1:1", "")
 	assert.True(t, strings.HasPrefix(out, ":4\n"), "without a server there is nothing to offer, and no complaint: %s", out)
 	for _, shell := range []string{"bash", "zsh", "fish"} {
 		status, out, _ := run(t, "completion", shell)

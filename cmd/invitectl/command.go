@@ -8,6 +8,7 @@ import (
 	"log/slog"
 	"os"
 	"strconv"
+	"time"
 
 	"github.com/nats-io/nats.go"
 	"github.com/spf13/cobra"
@@ -23,21 +24,25 @@ type tool struct {
 	credentials string
 	tls         struct{ ca, cert, key string }
 	json        bool
+	zone        *time.Location          // of times for people
 	refused     context.CancelCauseFunc // ends the command
 }
 
 const envNATSURL = "INVITED_NATS_URL"
 
 func newCommand(out, errOut io.Writer) *cobra.Command {
-	t := &tool{out: out, errOut: errOut}
+	return (&tool{out: out, errOut: errOut, zone: time.Local}).command()
+}
+
+func (t *tool) command() *cobra.Command {
 	root := &cobra.Command{
 		Use:   "invitectl",
 		Short: "Publish invite jobs, and look at what came of them",
 		Args:  cli.NoArgs,
 		RunE:  func(cmd *cobra.Command, _ []string) error { return cmd.Help() },
 	}
-	root.SetOut(out)
-	root.SetErr(errOut)
+	root.SetOut(t.out)
+	root.SetErr(t.errOut)
 	flags := root.PersistentFlags()
 	flags.StringVar(&t.natsURL, "nats-url", "", "NATS server; default $"+envNATSURL+", else "+nats.DefaultURL)
 	flags.StringVar(&t.credentials, "credentials", "", "NATS credentials file (.creds)")
@@ -46,7 +51,7 @@ func newCommand(out, errOut io.Writer) *cobra.Command {
 	flags.StringVar(&t.tls.key, "tls-key", "", "PEM file of its key")
 	flags.BoolVar(&t.json, "json", false, "print JSON, a line an item, for scripts")
 	root.PersistentPreRun = func(*cobra.Command, []string) { t.chooseServer() }
-	root.AddCommand(newSendCommand(t), newCampaignCommand(t), newResultsCommand(t), newDeadCommand(t))
+	root.AddCommand(newSendCommand(t), newCampaignCommand(t), newResultsCommand(t), newDeadCommand(t), newStatusCommand(t))
 	t.endWhenRefused(root)
 	return root
 }

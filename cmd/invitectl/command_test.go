@@ -20,7 +20,7 @@ import (
 func run(t *testing.T, args ...string) (status int, out, errOut string) {
 	t.Helper()
 	var o, e bytes.Buffer
-	status = cli.Run(t.Context(), newCommand(&o, &e), args)
+	status = cli.Run(t.Context(), (&tool{out: &o, errOut: &e, zone: time.UTC}).command(), args)
 	return status, o.String(), e.String()
 }
 
@@ -46,7 +46,16 @@ func TestWrongUseIsToldBeforeAnythingIsPublished(t *testing.T) {
 		"campaign, no file":  {[]string{"campaign", "start", "cup", "--title", "730"}, "--file is missing"},
 		"campaign's name":    {[]string{"campaign", "start", "a.b", "--title", "730", "--file", "-"}, "only A-Z a-z 0-9 _ and - are allowed"},
 		"campaign's expiry":  {[]string{"campaign", "start", "cup", "--title", "730", "--file", "-", "--expires", "2020-01-01T00:00:00Z"}, "has passed"},
-		"campaign's time":    {[]string{"campaign", "start", "cup", "--title", "730", "--file", "-", "--expires", "noon"}, `"noon" is no time`},
+		"campaign's time":    {[]string{"campaign", "start", "cup", "--title", "730", "--file", "-", "--expires", "noon"}, `--expires: "noon" is no time; give one as 2026-12-24T18:00:00Z, `},
+		"campaign's start":   {[]string{"campaign", "start", "cup", "--title", "730", "--file", "-", "--at", "2020-01-01 18:00"}, "--at now means at once"},
+		"never to be sent":   {[]string{"campaign", "start", "cup", "--title", "730", "--file", "-", "--at", "+2h", "--expires", "+2h"}, "nothing would be sent"},
+		"campaign's rate":    {[]string{"campaign", "start", "cup", "--title", "730", "--file", "-", "--rate", "5"}, `--rate: "5" is no rate; give recipients per`},
+		"no rate at all":     {[]string{"campaign", "rate", "cup", "0/s"}, `the rate: "0/s" is no rate`},
+		"too fast":           {[]string{"campaign", "rate", "cup", "1000001/s"}, "0.0001 to 1000000 recipients per second"},
+		"a rate is missing":  {[]string{"campaign", "rate", "cup"}, "and its rate or none"},
+		"pause, no name":     {[]string{"campaign", "pause"}, "takes the name of one campaign"},
+		"cancel, two names":  {[]string{"campaign", "cancel", "a", "b"}, "and 2 arguments were given"},
+		"status of what":     {[]string{"status", "cup"}, "takes only flags"},
 		"campaign's quota":   {[]string{"campaign", "start", "cup", "--title", "730", "--file", "-", "--quota", "7"}, "--quota: "},
 		"status, no name":    {[]string{"campaign", "status"}, "takes the name of one campaign"},
 		"unknown command":    {[]string{"sned"}, "no such command"},
@@ -88,13 +97,13 @@ func TestAResultInWords(t *testing.T) {
 	r := queue.Result{ID: "match-\x1b[31m7", Sent: 15, Dead: 1, Reason: queue.Rejected, Attempts: 9, PublishedAt: published,
 		EndedAt: published.Add(1500 * time.Millisecond), MaybeDuplicate: true}
 	var out bytes.Buffer
-	err := (&tool{out: &out}).printResult(r)
+	err := (&tool{out: &out, zone: time.UTC}).printResult(r)
 	require.ErrorIs(t, err, cli.ErrSilent, "not all were sent")
 	assert.Equal(t, "match-\uFFFD[31m7: 15 sent, 1 dead (rejected), 1.5s after 9 calls; some may have been sent twice\n", out.String())
 
 	out.Reset()
 	r = queue.Result{ID: "INVITES:1", Sent: 1, Attempts: 1, PublishedAt: published, EndedAt: published.Add(20 * time.Millisecond)}
-	require.NoError(t, (&tool{out: &out}).printResult(r))
+	require.NoError(t, (&tool{out: &out, zone: time.UTC}).printResult(r))
 	assert.Equal(t, "INVITES:1: 1 sent, 20ms after 1 call\n", out.String())
 }
 

@@ -189,7 +189,7 @@ func (t *tool) listDead(ctx context.Context, f queue.Filter) error {
 			headed = true
 			fmt.Fprintln(table, "DEAD AT\tTITLE\tSENDER\tREASON\tRECIPIENTS\tJOB\tDETAIL")
 		}
-		_, err := fmt.Fprintf(table, "%s\t%d\t%s\t%s\t%d\t%s\t%s\n", i.DeadAt.UTC().Format(time.DateTime), i.TitleID, i.Sender,
+		_, err := fmt.Fprintf(table, "%s\t%d\t%s\t%s\t%d\t%s\t%s\n", t.when(i.DeadAt), i.TitleID, i.Sender,
 			cli.Printable(i.Reason), i.Recipients, cli.Printable(i.JobID), cli.Printable(i.Detail))
 		return err
 	})
@@ -233,8 +233,8 @@ func (t *tool) showDead(l queue.DeadLetter) error {
 	row("letter", strconv.FormatUint(i.Sequence, 10))
 	row("job", i.JobID)
 	row("published on", i.Subject)
-	row("published at", i.PublishedAt.UTC().Format(time.RFC3339))
-	row("dead at", i.DeadAt.UTC().Format(time.RFC3339))
+	row("published at", t.when(i.PublishedAt))
+	row("dead at", t.when(i.DeadAt))
 	row("reason", i.Reason)
 	row("detail", i.Detail)
 	if i.Status != 0 {

@@ -116,9 +116,9 @@ func (t *tool) printChanged(sum changed, c change) error {
 	if sum.DryRun {
 		what = c.would
 	}
-	text := fmt.Sprintf("%d dead letters for %d recipients %s", sum.Letters, sum.Recipients, what)
+	text := fmt.Sprintf("%s for %s %s", plural(sum.Letters, "dead letter"), plural(sum.Recipients, "recipient"), what)
 	if sum.Failed > 0 {
-		text += fmt.Sprintf("; %d can't be, and stay", sum.Failed)
+		text += fmt.Sprintf("; %s can't be, and stay", grouped(sum.Failed))
 	}
 	_, err := fmt.Fprintln(t.out, text)
 	return err

@@ -49,7 +49,7 @@ func TestDeadLettersAreShownWholeAndInert(t *testing.T) {
 	require.Equal(t, cli.Done, status, errOut)
 	assert.Contains(t, out, "job           job-rejected\n")
 	assert.Contains(t, out, "published on  invites.jobs.730.ada\n")
-	assert.Contains(t, out, "published at  2026-11-22T07:00:00Z\n")
+	assert.Contains(t, out, "published at  2026-11-22 07:00:00 UTC\n")
 	assert.Contains(t, out, `body          {"invitedUsers":["7","8"],"connectionString":"lobby=1"}`)
 	assert.NotContains(t, out, "\x1b", "a hostile body can't paint the terminal")
 	status, out, _ = run(t, "dead", "show", "--reason", "rejected", "--json", "--nats-url", url)

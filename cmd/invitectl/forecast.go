@@ -4,7 +4,6 @@ import (
 	"context"
 	"errors"
 	"fmt"
-	"io"
 	"slices"
 	"strconv"
 	"strings"
@@ -87,8 +86,8 @@ const forecastPatience = 2 * time.Second
 
 // plan forecasts a campaign at the quota that holds, or that was given. Without
 // NATS, or a worker that has said it, the published one is assumed.
-func (t *tool) plan(ctx context.Context, a queue.Address, recipients int, given []queue.Window) planned {
-	out, err := t.outlook(ctx, a)
+func (t *tool) plan(ctx context.Context, o queue.CampaignOrder, recipients int, given []queue.Window) planned {
+	out, err := t.outlook(ctx, o.Address)
 	if err != nil {
 		out = queue.Outlook{At: time.Now()}
 		fmt.Fprintf(t.errOut, "What holds for this sender and title now is not known: %s\n", cli.Printable(err.Error()))
@@ -101,7 +100,7 @@ func (t *tool) plan(ctx context.Context, a queue.Address, recipients int, given 
 		out.Windows, _ = parseQuota(publishedQuota) // a constant
 		assumed = true
 	}
-	p := planned{Forecast: out.Forecast(queue.Work{Recipients: recipients})}
+	p := planned{Forecast: out.Forecast(queue.Work{Recipients: recipients, PerSecond: o.Rate, StartAt: o.StartAt})}
 	p.from = quotaOf(p.Forecast)
 	switch {
 	case given != nil:
@@ -137,7 +136,7 @@ func (t *tool) outlook(ctx context.Context, a queue.Address) (out queue.Outlook,
 
 // timeLeft forecasts what is left of a campaign; nil: nothing is, or it can't be known.
 func (t *tool) timeLeft(ctx context.Context, s queue.CampaignStatus) *queue.Forecast {
-	if s.State == queue.CampaignEnded {
+	if s.State == queue.CampaignEnded || s.Terms.Cancelled {
 		return nil
 	}
 	out, err := t.outlook(ctx, s.Address)
@@ -145,8 +144,7 @@ func (t *tool) timeLeft(ctx context.Context, s queue.CampaignStatus) *queue.Fore
 		fmt.Fprintf(t.errOut, "The time left is not known: %s\n", cli.Printable(err.Error()))
 		return nil
 	}
-	f := out.Forecast(s.Work(out.At))
-	return &f
+	return new(out.Forecast(s.Work(out.At)))
 }
 
 // forecastItem is a forecast as --json prints it.
@@ -195,29 +193,31 @@ func leastSeconds(f queue.Forecast) *float64 {
 	return new(f.Least.Seconds())
 }
 
-// printForecast adds what a time depends on to a table.
-func printForecast(table io.Writer, f queue.Forecast, from quotaFrom) {
+// forecastRow is one thing that a time depends on.
+type forecastRow struct{ name, text string }
+
+func (t *tool) forecastRows(f queue.Forecast, from quotaFrom) (rows []forecastRow) {
 	if f.Calls == 0 {
-		return
+		return nil
+	}
+	row := func(name, format string, args ...any) {
+		rows = append(rows, forecastRow{name, fmt.Sprintf(format, args...)})
 	}
 	words := map[quotaFrom]string{
 		fromFlag: ", as given", fromWorkers: ", as the workers are configured", fromRefusals: ", as the workers have learnt from refusals",
 		fromPublisher: ", as the service publishes it; no worker has said what it is configured with", fromNobody: "none is known",
 	}
-	fmt.Fprintf(table, "quota\t%s%s\n", queue.WindowsString(f.Windows), words[from])
-	if f.PerSecond > 0 {
-		fmt.Fprintf(table, "limit\t%g recipients a second, its own\n", f.PerSecond)
-	}
+	row("quota", "%s%s", queue.WindowsString(f.Windows), words[from])
 	if len(f.Others) > 0 {
-		fmt.Fprintf(table, "in turn with\t%s\n", others(f.Others))
+		row("in turn with", "%s", others(f.Others))
 	}
 	if !f.BlockedUntil.IsZero() {
-		fmt.Fprintf(table, "blocked\tuntil %s, by the service\n", f.BlockedUntil.UTC().Format(time.RFC3339))
+		row("blocked", "until %s, by the service", t.when(f.BlockedUntil))
 	}
 	if f.Reserve > 0 {
-		fmt.Fprintf(table, "reserve\t%g %% of the quota is left to players until %s at least\n", 100*f.Reserve,
-			f.ReservedUntil.UTC().Format(time.RFC3339))
+		row("reserve", "%g %% of the quota is left to players until %s at least", 100*f.Reserve, t.when(f.ReservedUntil))
 	}
+	return rows
 }
 
 // othersShown is how many other campaigns are named.
@@ -247,7 +247,7 @@ func timeInWords(f queue.Forecast) string {
 	if f.Basis == queue.ByNothing {
 		return "not known: no quota is, and how fast it gets on was not seen lately"
 	}
-	words := inWords(f.Least)
+	words := span(f.Least)
 	switch {
 	case f.Least == 0 && f.Basis == queue.ByQuota:
 		return "none, as far as the quota goes"
@@ -259,17 +259,9 @@ func timeInWords(f queue.Forecast) string {
 		words = "at least " + words
 	}
 	if f.Alone < f.Least {
-		words += "; " + inWords(f.Alone) + " alone"
+		words += "; " + span(f.Alone) + " alone"
 	}
 	return words
-}
-
-// inWords rounds down: what is said is least.
-func inWords(d time.Duration) string {
-	if d < time.Minute {
-		return d.Truncate(100 * time.Millisecond).String()
-	}
-	return d.Truncate(time.Second).String()
 }
 
 // printUnsure says what a forecast can't know.

@@ -66,6 +66,41 @@ func FuzzSendFlags(f *testing.F) {
 	})
 }
 
+// FuzzStartTerms: when and how fast a campaign is to be sent is what a record can hold and a worker can keep, or wrong use.
+func FuzzStartTerms(f *testing.F) {
+	for _, at := range []string{
+		"", "now", "18:00", "+2h", "2026-12-24 18:00", "2026-12-24T18:00:00Z", "9999-12-31T23:59:59-23:59", "0000-01-01 00:00", "+2540400h", "\x1b[31m", "\xff",
+	} {
+		f.Add(at, "", "5/s")
+		f.Add("+1h", at, "0.5/h")
+	}
+	f.Add("", "", "NaN/s")
+	f.Add("now", "+1s", "1e309/m")
+	f.Add("18:00", "18:00", "1000000/s")
+	zone := time.FixedZone("", -11*60*60)
+	now := time.Date(2026, 11, 22, 8, 0, 0, 0, zone)
+	f.Fuzz(func(t *testing.T, at, expires, rate string) {
+		flags := startFlags{title: "730", sender: "ada", file: "-", at: at, expires: expires, rate: rate, quota: publishedQuota}
+		order, _, err := flags.order("cup", now)
+		if err != nil {
+			requireUsage(t, err)
+			return
+		}
+		require.NoError(t, order.Validate())
+		require.Equal(t, rate == "", order.Rate == 0)
+		require.True(t, order.StartAt.IsZero() || !order.StartAt.Before(now), "%v", order.StartAt)
+		require.Equal(t, expires == "", order.ExpiresAt.IsZero())
+		require.True(t, order.ExpiresAt.IsZero() || order.ExpiresAt.After(now) && order.ExpiresAt.After(order.StartAt), "%v", order.ExpiresAt)
+		_, err = json.Marshal([]time.Time{order.StartAt.UTC(), order.ExpiresAt.UTC()})
+		require.NoError(t, err)
+		if rate != "" {
+			again, err := parseRate("", rateText(order.Rate))
+			require.NoError(t, err, "what is shown can be typed")
+			require.InEpsilon(t, order.Rate, again, 0.01)
+		}
+	})
+}
+
 // FuzzDeadFilter: what the filters of dead accept is what a server can be asked, and an empty filter is none.
 func FuzzDeadFilter(f *testing.F) {
 	for _, since := range []string{"", "90m", "-1s", "2026-11-21T00:00:00Z", "2026-11-21T00:00:00+24:00", "0000-01-01T00:00:00+23:59", "9999-12-31T23:59:59,9-23:59",
@@ -104,8 +139,8 @@ func FuzzShown(f *testing.F) {
 		letter := queue.DeadLetter{Reason: queue.Reason(reason), Detail: text, ErrorCode: text, JobID: text, Subject: text, Traceparent: text, Body: body, Status: 400}
 		result := queue.Result{ID: text, Reason: queue.Reason(reason), Sent: 1, Dead: 1}
 		var shown, script bytes.Buffer
-		require.NoError(t, (&tool{out: &shown}).showDead(letter))
-		_ = (&tool{out: &shown}).printResult(result) // it says by its error that not all were sent
+		require.NoError(t, (&tool{out: &shown, zone: time.UTC}).showDead(letter))
+		_ = (&tool{out: &shown, zone: time.UTC}).printResult(result) // it says by its error that not all were sent
 		assert.Empty(t, strings.Trim(strings.Map(controls, shown.String()), "\n"), "%q", shown.String())
 
 		require.NoError(t, (&tool{out: &script, json: true}).showDead(letter))

@@ -47,7 +47,7 @@ func TestEachRoleOfDeployDoesItsWork(t *testing.T) {
 		})
 		status, out, errOut := s.invitectl(t, operator, "dead", "drop", "--all")
 		assert.Zero(t, status, errOut)
-		assert.Contains(t, out, "1 dead letters for 1 recipients dropped")
+		assert.Contains(t, out, "1 dead letter for 1 recipient dropped")
 	})
 	t.Run("an operator reads results", func(t *testing.T) {
 		reader, err := queue.NewReader(s.connect(t, operator))
@@ -80,6 +80,20 @@ func TestEachRoleOfDeployDoesItsWork(t *testing.T) {
 		status, out, errOut = s.invitectl(t, operator, "results", "--campaign", "cup")
 		assert.Zero(t, status, errOut)
 		assert.Contains(t, out, "2 sent")
+	})
+	t.Run("an operator steers a campaign that a producer published", func(t *testing.T) {
+		s.campaign(t, "league", 1)
+		for _, change := range [][]string{{"pause", "league"}, {"rate", "league", "5/s"}, {"resume", "league", "--at", "+2h"}, {"cancel", "league"}} {
+			status, out, errOut := s.invitectl(t, operator, append([]string{"campaign"}, change...)...)
+			assert.Zero(t, status, errOut)
+			assert.Contains(t, out, "league: ")
+		}
+	})
+	t.Run("an operator sees who works", func(t *testing.T) {
+		status, out, errOut := s.invitectl(t, operator, "status")
+		assert.Zero(t, status, errOut)
+		assert.Contains(t, out, "1 worker\n")
+		assert.Contains(t, out, "  0-15\n")
 	})
 	t.Run("workers hand over in order, and after a crash", func(t *testing.T) {
 		second := s.worker(t, options)
@@ -164,6 +178,7 @@ func TestNoRoleDoesWhatIsAnothers(t *testing.T) {
 	readByWorkers := slices.DeleteFunc(slices.Clone(streams), func(stream string) bool {
 		return stream == queue.DeadStream
 	})
+	readByOperators := []string{queue.DeadStream, queue.ResultsStream, queue.KeysStream, queue.WorkersStream}
 	for _, of := range []struct {
 		role      role
 		publish   []string
@@ -175,8 +190,8 @@ func TestNoRoleDoesWhatIsAnothers(t *testing.T) {
 			publish: []string{
 				"invites.dead.730.rejected", "invites.results.730.ada.-", "invites.progress.INVITES.730.ada.-.1", "invites.keys.0.730.ada",
 				"invites.workers.owner.0", "invites.workers.alive.me", "invites.part.0.730.ada", "invites.jobs.730", "invites.jobs.730.ada.more",
-				"invites.control.order.730.ada.cup", "invites.control.tally.730.ada.cup", "invites.control.through", "invites.control.quota",
-				"invites.control.terms.730.ada.cup",
+				"invites.control.order.730.ada.cup", "invites.control.terms.730.ada.cup", "invites.control.tally.730.ada.cup",
+				"invites.control.through", "invites.control.quota",
 				"$JS.ACK.INVITES.partition-0.1.1.1.1.0", "$JS.ACK.INVITE_CAMPAIGNS.campaign-0.1.1.1.1.0",
 				"$JS.API.INFO", "$JS.API.STREAM.NAMES", "$JS.API.STREAM.LIST", "_INBOX.worker.x", "_INBOX.operator.x", "$SYS.REQ.SERVER.PING",
 			},
@@ -188,7 +203,7 @@ func TestNoRoleDoesWhatIsAnothers(t *testing.T) {
 			role: working,
 			publish: []string{
 				"invites.jobs.730.ada", "invites.campaigns.730.ada.cup", "invites.part.0.730.ada", "invites.control.order.730.ada.cup",
-				"$JS.ACK.INVITE_DEAD.x.1.1.1.1.0", "$JS.API.INFO", "$JS.API.STREAM.NAMES", "$JS.API.STREAM.LIST", "$JS.API.STREAM.CREATE.OTHER",
+				"invites.control.terms.730.ada.cup", "$JS.ACK.INVITE_DEAD.x.1.1.1.1.0", "$JS.API.INFO", "$JS.API.STREAM.NAMES", "$JS.API.STREAM.LIST", "$JS.API.STREAM.CREATE.OTHER",
 				"$JS.API.CONSUMER.CREATE.INVITE_DEAD.x.invites.dead.*.*", "$JS.API.CONSUMER.CREATE.INVITE_KEYS.x.invites.>",
 				"_INBOX.producer.x", "_INBOX.operator.x", "$SYS.REQ.SERVER.PING",
 			},
@@ -210,6 +225,7 @@ func TestNoRoleDoesWhatIsAnothers(t *testing.T) {
 				"invites.dead.730.rejected", "invites.results.730.ada.-", "invites.keys.0.730.ada", "invites.workers.owner.0",
 				"invites.workers.alive.me", "invites.progress.INVITES.730.ada.-.1", "invites.part.0.730.ada", "invites.control.tally.730.ada.cup",
 				"invites.control.through", "invites.control.quota", "invites.control.order.730.ada", "invites.control.terms.730.ada",
+				"$JS.API.CONSUMER.CREATE.INVITE_WORKERS.x.>", "$JS.API.CONSUMER.CREATE.INVITE_KEYS.x.>",
 				"$JS.API.CONSUMER.CREATE.INVITE_CONTROL.x.invites.control.>",
 				"$JS.ACK.INVITES.partition-0.1.1.1.1.0", "$JS.ACK.INVITE_CAMPAIGNS.campaign-0.1.1.1.1.0",
 				"$JS.API.INFO", "$JS.API.STREAM.NAMES", "$JS.API.STREAM.LIST", "$JS.API.CONSUMER.CREATE.INVITES.x.invites.part.*.*.*",
@@ -220,13 +236,11 @@ func TestNoRoleDoesWhatIsAnothers(t *testing.T) {
 				"_INBOX.>", "_INBOX.producer.>", "_INBOX.worker.>",
 			},
 			unless: slices.Concat(
-				each("STREAM.INFO", queue.JobsStream, queue.CampaignsStream, queue.DeadStream, queue.ResultsStream, queue.ProgressStream,
-					queue.KeysStream, queue.ControlStream),
+				each("STREAM.INFO", streams...),
 				each("STREAM.MSG.DELETE", queue.DeadStream), each("STREAM.PURGE", queue.ProgressStream),
 				each("STREAM.MSG.GET", queue.JobsStream, queue.CampaignsStream, queue.DeadStream, queue.ProgressStream, queue.ResultsStream,
 					queue.KeysStream, queue.ControlStream),
-				each("CONSUMER.INFO", queue.DeadStream, queue.ResultsStream), each("CONSUMER.DELETE", queue.DeadStream, queue.ResultsStream),
-				each("CONSUMER.MSG.NEXT", queue.DeadStream, queue.ResultsStream),
+				each("CONSUMER.INFO", readByOperators...), each("CONSUMER.DELETE", readByOperators...), each("CONSUMER.MSG.NEXT", readByOperators...),
 			),
 		},
 	} {

@@ -137,7 +137,7 @@ func TestAnUploadGoesOnWhenANodeThatLeadsTheQueueIsKilled(t *testing.T) {
 	upload.Resume()
 	s.nats.Servers[leader].Kill()
 	upload.AwaitEnd()
-	assert.Contains(t, string(upload.Stdout()), "cup: 320000 recipients in 20000 calls stored\n", "it waited for the next leader, and went on")
+	assert.Contains(t, string(upload.Stdout()), "cup: 320,000 recipients in 20,000 calls stored\n", "it waited for the next leader, and went on")
 	harness.Until(t, patience, "all jobs are there", func() bool { return s.stored("INVITE_CAMPAIGNS") == players/16 })
 	now := s.standing("cup")
 	assert.Equal(t, "waiting", now.State)
@@ -153,7 +153,7 @@ func TestACampaignsCountsAreTheLedgersWhileItsWorkersAreKilled(t *testing.T) {
 	status, out, errOut := programs.Run(t, harness.Invitectl, "campaign", "start", "cup", "--title", strconv.Itoa(title), "--sender", "cup",
 		"--file", playersFile(t, players), "--nats-url", s.options.NATS)
 	require.Zero(t, status, errOut)
-	assert.Equal(t, "cup: 16000 recipients in 1000 calls stored\n", out)
+	assert.Equal(t, "cup: 16,000 recipients in 1,000 calls stored\n", out)
 
 	kills, looks := 0, 0
 	for {

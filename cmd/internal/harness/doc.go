@@ -11,6 +11,7 @@
 //		worker.Kill()                            // kill -9
 //		worker.Start()                           // the same again: address, configuration, directories
 //		nats.Servers[0].Pause()                  // SIGSTOP; Resume goes on
+//		person := programs.Terminal(t, 80, 24, nil, harness.Invitectl, "status") // looks, types, resizes
 //		fmt.Println(sim.Ledger(), worker.Metrics().Sum("invited_calls_total"))
 //	}
 //

@@ -4,4 +4,4 @@ package harness
 
 import "syscall"
 
-func noOrphans() *syscall.SysProcAttr { return nil }
+func noOrphans() *syscall.SysProcAttr { return &syscall.SysProcAttr{} }

@@ -60,6 +60,9 @@ var libraries = []library{
 	{path: "github.com/spf13", in: []string{"cmd"}},
 	{path: "github.com/schollz/progressbar", in: []string{"cmd"}},
 	{path: "golang.org/x/term", in: []string{"cmd"}},
+	// A terminal for programs that tests run: the harness drives it.
+	{path: "github.com/creack/pty", in: []string{"cmd"}},
+	{path: "github.com/hinshun/vt10x", in: []string{"cmd"}},
 	// For tests only: none of them may reach the binary.
 	{path: "github.com/stretchr/testify", tests: true},
 	{path: "pgregory.net/rapid", tests: true},

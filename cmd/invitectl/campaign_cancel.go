@@ -1,0 +1,165 @@
+package main
+
+import (
+	"bufio"
+	"context"
+	"errors"
+	"fmt"
+	"io"
+	"strings"
+	"time"
+
+	"github.com/nats-io/nats.go"
+	"github.com/spf13/cobra"
+
+	"github.com/invitedhq/invited/queue"
+)
+
+// canceller is one campaign cancel.
+type canceller struct {
+	*tool
+	in          io.Reader
+	yes, noWait bool
+}
+
+func newCampaignCancelCommand(t *tool) *cobra.Command {
+	var f campaignFilter
+	c := canceller{tool: t}
+	cmd := &cobra.Command{
+		Use:   "cancel NAME",
+		Short: "Drop what is unsent of a campaign, for good",
+		Long: `cancel stops a campaign within a second, for good, and waits until workers have dropped what is unsent. Calls that are under
+way are finished, and counted. At a terminal it asks first. Ctrl-C while it waits leaves the campaign cancelled.`,
+		Example: `  invitectl campaign cancel spring-cup
+  invitectl campaign cancel spring-cup --yes --no-wait --json`,
+		Args:              oneName,
+		ValidArgsFunction: t.completeCampaigns,
+		RunE: func(cmd *cobra.Command, args []string) error {
+			q, err := f.filter(args[0])
+			if err != nil {
+				return err
+			}
+			c.in = cmd.InOrStdin()
+			return c.run(cmd.Context(), q)
+		},
+	}
+	f.register(cmd)
+	cmd.Flags().BoolVar(&c.yes, "yes", false, "do not ask")
+	cmd.Flags().BoolVar(&c.noWait, "no-wait", false, "do not wait until all is dropped")
+	return cmd
+}
+
+func (c *canceller) run(ctx context.Context, f queue.CampaignFilter) error {
+	conn, err := c.connect()
+	if err != nil {
+		return err
+	}
+	defer conn.Close()
+	o, err := queue.NewOrganizer(ctx, conn)
+	if err != nil {
+		return err
+	}
+	s, err := statusToSteer(ctx, o, f)
+	if err != nil {
+		return err
+	}
+	if over(s) { // nothing is left to be dropped
+		return c.printStanding(s)
+	}
+	if !s.Terms.Cancelled {
+		if err := c.ask(ctx, s); err != nil {
+			return err
+		}
+	}
+	if _, err := o.Cancel(ctx, s.Address); err != nil {
+		return err
+	}
+	if c.noWait {
+		if s, err = o.Status(ctx, s.Address); err != nil {
+			return err
+		}
+	} else if s, err = c.awaitDropped(ctx, conn, o, s.Address); err != nil {
+		return err
+	}
+	return c.printStanding(s)
+}
+
+// errKept: whoever was asked did not say yes.
+var errKept = errors.New("nothing was changed")
+
+// ask asks whoever sits at the terminal. Where nobody does, a script knows what it wants.
+func (c *canceller) ask(ctx context.Context, s queue.CampaignStatus) error {
+	if c.yes || terminal(c.in) == nil || terminal(c.errOut) == nil {
+		return nil
+	}
+	unsent := "All"
+	switch {
+	case s.Ordered:
+		unsent = plural(s.Left, "recipient")
+	case s.State != "": // it is known
+		unsent = plural(s.Waiting, "job")
+	}
+	fmt.Fprintf(c.errOut, "%s\nCancel it? %s that are left will be dropped, for good. [y/N] ", c.sentence(s), unsent)
+	answer := make(chan string, 1)
+	go func() { // a read from a terminal can't be stopped; it ends with the process
+		line, _ := bufio.NewReader(c.in).ReadString('\n') // without an answer it is no
+		answer <- line
+	}()
+	line := ""
+	select {
+	case line = <-answer:
+	case <-ctx.Done():
+	}
+	if !strings.HasSuffix(line, "\n") { // nobody has pressed Enter
+		fmt.Fprintln(c.errOut)
+	}
+	if yes := strings.ToLower(strings.TrimSpace(line)); yes == "y" || yes == "yes" {
+		return nil
+	}
+	return errKept
+}
+
+const (
+	droppedEvery = 500 * time.Millisecond
+	// noWorkerAfter is how long nothing has to be dropped before somebody looks whether there is a worker.
+	noWorkerAfter = 5 * time.Second
+)
+
+var errStopped = errors.New("stopped waiting; the campaign stays cancelled: what is left is dropped as soon as a worker runs")
+
+// awaitDropped waits until nothing is left of a cancelled campaign.
+func (c *canceller) awaitDropped(ctx context.Context, conn *nats.Conn, o *queue.Organizer, a queue.Address) (queue.CampaignStatus, error) {
+	told := make(chan struct{})
+	hint := time.AfterFunc(noWorkerAfter, func() {
+		defer close(told)
+		c.tellWhatItWaitsFor(ctx, conn, o, a)
+	})
+	defer func() {
+		if !hint.Stop() {
+			<-told
+		}
+	}()
+	for s, err := range o.Watch(ctx, a, droppedEvery) {
+		switch {
+		case err != nil:
+			return s, fmt.Errorf("%w; the campaign stays cancelled: the same again goes on waiting", err)
+		case s.State == queue.CampaignCancelled:
+			return s, nil
+		}
+	}
+	return queue.CampaignStatus{}, errStopped
+}
+
+func (c *canceller) tellWhatItWaitsFor(ctx context.Context, conn *nats.Conn, o *queue.Organizer, a queue.Address) {
+	s, err := o.Status(ctx, a)
+	if err != nil || s.State == queue.CampaignCancelled {
+		return // whoever waits is told
+	}
+	why := "workers are at it"
+	if reader, err := queue.NewReader(conn); err == nil {
+		if seen, err := reader.Overview(ctx); err == nil && len(seen.Workers) == 0 {
+			why = "no worker is running; this happens as soon as one does"
+		}
+	}
+	fmt.Fprintf(c.errOut, "invitectl: %s still to be dropped: %s. Ctrl-C leaves the campaign cancelled.\n", plural(s.Waiting, "job"), why)
+}

@@ -1,0 +1,71 @@
+package main
+
+import (
+	"strconv"
+	"strings"
+	"time"
+
+	"github.com/invitedhq/invited/cmd/internal/cli"
+)
+
+// What a time may be typed as.
+const (
+	momentForms = "2026-12-24T18:00:00Z, '2026-12-24 18:00', 18:00 (the next one) or +2h"
+	startForms  = "now, " + momentForms
+)
+
+// parseMoment reads a time as people type it: in the zone of now, unless it
+// names one of its own.
+func parseMoment(flag, text, forms string, now time.Time) (time.Time, error) {
+	at, ok := momentOf(text, now)
+	if ok {
+		_, err := at.UTC().MarshalText() // jobs and records have it as JSON, which ends with the year 9999
+		ok = err == nil
+	}
+	if !ok {
+		return time.Time{}, cli.Usagef("%s: %s is no time; give one as %s", flag, strconv.Quote(text), forms)
+	}
+	return at, nil
+}
+
+func momentOf(text string, now time.Time) (time.Time, bool) {
+	if text == "now" {
+		return now, true
+	}
+	if later, ok := strings.CutPrefix(text, "+"); ok {
+		d, err := time.ParseDuration(later)
+		return now.Add(d), err == nil && d >= 0
+	}
+	if clock, err := time.Parse("15:04", text); err == nil {
+		return nextAt(clock.Hour(), clock.Minute(), now), true
+	}
+	for _, form := range []string{
+		time.RFC3339, "2006-01-02 15:04", time.DateTime, "2006-01-02T15:04", "2006-01-02T15:04:05",
+	} {
+		if at, err := time.ParseInLocation(form, text, now.Location()); err == nil {
+			return at, true
+		}
+	}
+	return time.Time{}, false
+}
+
+// nextAt is when a clock on the wall shows this next, which can be more or less than a day.
+func nextAt(hour, minute int, now time.Time) time.Time {
+	at := time.Date(now.Year(), now.Month(), now.Day(), hour, minute, 0, 0, now.Location())
+	if !at.After(now) {
+		at = time.Date(now.Year(), now.Month(), now.Day()+1, hour, minute, 0, 0, now.Location())
+	}
+	return at
+}
+
+// parseStart reads when a campaign is to start; zero: at once.
+func parseStart(text string, now time.Time) (time.Time, error) {
+	if text == "now" {
+		return time.Time{}, nil
+	}
+	at, err := parseMoment("--at", text, startForms, now)
+	if err == nil && at.Before(now) {
+		return time.Time{}, cli.Usagef("--at: %s has passed; --at now means at once", text)
+	}
+	return at, err
+}

@@ -1,0 +1,139 @@
+//go:build unix
+
+package main
+
+import (
+	"regexp"
+	"strings"
+	"testing"
+	"unicode/utf8"
+
+	"github.com/nats-io/nats.go"
+	"github.com/stretchr/testify/assert"
+	"github.com/stretchr/testify/require"
+
+	"github.com/invitedhq/invited/cmd/internal/cli"
+	"github.com/invitedhq/invited/cmd/internal/harness"
+)
+
+// The tests in this file run invitectl at a terminal, as a person does.
+
+// moves are what moves the cursor, or clears.
+var moves = regexp.MustCompile(`\x1b\[[0-9;]*[A-HJKfhlsu]`)
+
+// startedCampaign is a server with a campaign of 10 jobs for 160 recipients.
+func startedCampaign(t *testing.T) (conn *nats.Conn, url string) {
+	t.Helper()
+	conn, url = emptyQueue(t)
+	status, _, errOut := run(t, "campaign", "start", "cup", "--title", "730", "--sender", "ada", "--file", fileOf(t, numbers(1, 160)), "--nats-url", url)
+	require.Equal(t, cli.Done, status, errOut)
+	return conn, url
+}
+
+// requireOneBlock: what is redrawn stands there once, and nothing of it has gone to the next line.
+func requireOneBlock(t *testing.T, screen string, columns int) {
+	t.Helper()
+	require.Equal(t, 1, strings.Count(screen, "cup  title 730"), "%s", screen)
+	require.Equal(t, 1, strings.Count(screen, "\nsent "), "%s", screen)
+	lines := strings.Split(screen, "\n")
+	require.LessOrEqual(t, len(lines), 8, "%s", screen)
+	for _, l := range lines {
+		require.Less(t, utf8.RuneCountInString(l), columns, "%s", screen)
+	}
+}
+
+func TestAPersonWatchesACampaignToItsEnd(t *testing.T) {
+	conn, url := startedCampaign(t)
+	worker := work(t, conn)
+	const columns = 60
+	at := programs.Terminal(t, columns, 24, nil, harness.Invitectl, "campaign", "watch", "cup", "--nats-url", url)
+	requireOneBlock(t, at.Await(`left +160`), columns)
+	worker.end(3, 2)
+	screen := at.Await(`left +112`)
+	requireOneBlock(t, screen, columns)
+	assert.Contains(t, screen, "[############")
+	assert.Contains(t, screen, "..]  30.0 %\n")
+	assert.Contains(t, screen, "\ndead        2  rejected 2\n")
+	assert.Regexp(t, `lately    \d+\.\d/s\ntime left `, screen)
+
+	at.Resize(44, 24)
+	worker.end(1, 0)
+	requireOneBlock(t, at.Await(`left +96`), 44)
+	at.Resize(20, 4) // what does not fit is left out
+	worker.end(1, 0)
+	screen = at.Await(` 50.0 %`)
+	for l := range strings.SplitSeq(screen, "\n") {
+		require.Less(t, utf8.RuneCountInString(l), 20, "%s", screen)
+	}
+	at.Resize(columns, 24)
+	worker.end(5, 0)
+	at.Await(`ended`)
+	assert.Equal(t, cli.Done, at.End())
+	assert.Contains(t, at.Screen(), "100.0 %")
+	assert.Contains(t, at.Raw(), "\x1b[32msending\x1b[0m")
+	assert.Contains(t, at.Raw(), "\x1b[31mdead        2\x1b[0m")
+}
+
+func TestCtrlCLeavesTheTerminalAsItWas(t *testing.T) {
+	_, url := startedCampaign(t)
+	at := programs.Terminal(t, 80, 24, nil, harness.Invitectl, "campaign", "watch", "cup", "--nats-url", url)
+	at.Await(`left +160`)
+	at.Type("\x03")
+	assert.Equal(t, cli.Done, at.End(), "it is how one leaves")
+	assert.Contains(t, at.Screen(), "left      160", "what was seen last stays")
+	assert.NotContains(t, at.Screen(), "^C")
+}
+
+func TestNobodyIsShownColoursWhoWantsNone(t *testing.T) {
+	_, url := startedCampaign(t)
+	for variable, drawn := range map[string]bool{"NO_COLOR=1": true, "TERM=dumb": false} {
+		at := programs.Terminal(t, 80, 24, []string{variable}, harness.Invitectl, "campaign", "watch", "cup", "--nats-url", url)
+		at.Await(`160 left|left +160`)
+		at.Type("\x03")
+		assert.Equal(t, cli.Done, at.End())
+		assert.Empty(t, sgr.FindAllString(at.Raw(), -1), variable)
+		assert.Equal(t, drawn, moves.MatchString(at.Raw()), "%s: a terminal without cursor gets lines", variable)
+	}
+	at := programs.Terminal(t, 80, 24, nil, harness.Invitectl, "status", "--nats-url", url)
+	assert.Equal(t, cli.Done, at.End())
+	assert.NotEmpty(t, sgr.FindAllString(at.Raw(), -1), "without either there are some")
+}
+
+func TestAnUploadsBarFitsANarrowTerminalAndFinishes(t *testing.T) {
+	_, url := emptyQueue(t)
+	const columns = 50
+	at := programs.Terminal(t, columns, 24, nil, harness.Invitectl, "campaign", "start", "cup", "--title", "730",
+		"--file", fileOf(t, numbers(1, 200_000)), "--nats-url", url)
+	at.Await(`uploading \[`)
+	at.Await(`12,500 calls stored`)
+	assert.Equal(t, cli.Done, at.End())
+	screen := at.Screen()
+	assert.Equal(t, 1, strings.Count(screen, "uploading"), "%s", screen)
+	assert.Regexp(t, `^uploading \[#+\] 100.0 %\n200,000 of 200,000, [\d,]+/s\ncup: 200,000 recipients in 12,500 calls stored$`, screen)
+	assert.Contains(t, at.Raw(), ".]   0.0 %", "it was drawn from the beginning")
+}
+
+func TestCancelAsksWhoeverSitsThere(t *testing.T) {
+	_, url := startedCampaign(t)
+	state := func() string {
+		_, out, errOut := run(t, "campaign", "status", "cup", "--nats-url", url)
+		require.Empty(t, errOut)
+		return regexp.MustCompile(`state +(\w+)`).FindStringSubmatch(out)[1]
+	}
+	for what, keys := range map[string]string{"no": "n\r", "Enter alone": "\r", "anything else": "yep\r", "Ctrl-C": "\x03", "the end": "\x04"} {
+		at := programs.Terminal(t, 160, 24, nil, harness.Invitectl, "campaign", "cancel", "cup", "--nats-url", url)
+		assert.Contains(t, at.Await(`\[y/N\]`), "0 of 160 sent, 160 left\nCancel it? 160 recipients that are left will be dropped, for good. [y/N]")
+		at.Type(keys)
+		assert.Equal(t, cli.Failed, at.End(), what)
+		assert.Contains(t, at.Screen(), "nothing was changed", what)
+		assert.Equal(t, "waiting", state(), what)
+	}
+	at := programs.Terminal(t, 160, 24, nil, harness.Invitectl, "campaign", "cancel", "cup", "--nats-url", url)
+	at.Await(`\[y/N\]`)
+	at.Type("y\r")
+	at.Await(`10 jobs still to be dropped: no worker is running; this happens as soon as one does. Ctrl-C leaves`)
+	at.Type("\x03")
+	assert.Equal(t, cli.Failed, at.End())
+	assert.Contains(t, at.Screen(), "stopped waiting; the campaign stays cancelled")
+	assert.Equal(t, "cancelling", state())
+}
