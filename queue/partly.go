@@ -157,7 +157,7 @@ func readPartlyOf(
 	}
 	found, err := r.counts()
 	if err != nil {
-		return job, p, nil //nolint:nilerr // as above
+		return job, p, nil // nor does it take this
 	}
 	m, err := getMsg(ctx, js, streams[CampaignsStream], sequence, "")
 	switch {

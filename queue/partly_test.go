@@ -95,7 +95,7 @@ func TestWhatEndedOfAReplayedJobHasEndedBefore(t *testing.T) {
 }
 
 // TestNoRecipientIsCountedTwiceOrTakenBackWhateverHappensBetweenTwoReads has something happen before each of the reads that a
-// status is made of, one after the other.
+// status is made of, one after the other; each in a bubble.
 func TestNoRecipientIsCountedTwiceOrTakenBackWhateverHappensBetweenTwoReads(t *testing.T) {
 	before, after := ended{sent: 5, left: 11}, ended{sent: 16}
 	for name, c := range map[string]struct {

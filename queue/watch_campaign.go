@@ -38,9 +38,9 @@ func (o *Organizer) Watch(ctx context.Context, a Address, every time.Duration) i
 		var shown *CampaignStatus
 		var summed *sums
 		for ; ctx.Err() == nil; wait(ctx, every) {
-			var s CampaignStatus
-			var err error
-			if s, summed, err = o.lookPatiently(ctx, a, summed); ctx.Err() != nil {
+			s, after, err := o.lookPatiently(ctx, a, summed)
+			summed = after
+			if ctx.Err() != nil {
 				return
 			}
 			if err != nil {

@@ -47,7 +47,7 @@ func watch(t *testing.T, o *queue.Organizer, a queue.Address) *watching {
 	return w
 }
 
-// after lets it look, and returns what it told meanwhile.
+// after lets it look, and returns what it told meanwhile. It is for a bubble.
 func (w *watching) after(d time.Duration) (all []queue.CampaignStatus) {
 	time.Sleep(d)
 	for len(w.seen) > 0 {
