@@ -24,7 +24,7 @@
 // A [Reader] shows how jobs ended: [Reader.WatchResults] as they end,
 // [Reader.Results] for the last day, [Reader.DeadLetters] for what was not sent
 // in the last thirty. Publishing a dead letter's body again on its subject is a
-// replay.
+// replay. [Reader.Overview] says who works, and what waits.
 //
 // # For campaigns
 //
