@@ -79,7 +79,8 @@ func (c *campaigns) run(ctx context.Context) {
 		}
 		if err := c.terms.update(ctx); err != nil {
 			if ctx.Err() == nil {
-				c.q.trouble.warn(c.q.log, "what is wanted of campaigns can't be read: those under way go on as they are, others wait", "error", err)
+				c.q.trouble.warn(c.q.log, "what is wanted of campaigns can't be read: those under way go on as they are, others wait",
+					"error", err)
 			}
 			continue
 		}

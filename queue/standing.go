@@ -124,25 +124,25 @@ func (o *Organizer) look(ctx context.Context, a Address, before *sums) (Campaign
 }
 
 // settle says what state it is in.
-func (c *CampaignStatus) settle(now time.Time) {
-	done := c.Waiting == 0
+func (s *CampaignStatus) settle(now time.Time) {
+	done := s.Waiting == 0
 	switch {
-	case c.Terms.Cancelled && done:
-		c.State = CampaignCancelled
-		c.Cancelled, c.Left = c.Cancelled+c.Left, 0
-	case c.Terms.Cancelled:
-		c.State = CampaignCancelling
-	case c.State == CampaignUploading:
+	case s.Terms.Cancelled && done:
+		s.State = CampaignCancelled
+		s.Cancelled, s.Left = s.Cancelled+s.Left, 0
+	case s.Terms.Cancelled:
+		s.State = CampaignCancelling
+	case s.State == CampaignUploading:
 	case done:
-		c.State = CampaignEnded
-	case c.Terms.Paused:
-		c.State = CampaignPaused
-	case now.Before(c.Terms.StartAt):
-		c.State = CampaignScheduled
-	case c.Jobs == 0 && c.Partly == 0:
-		c.State = CampaignWaiting
+		s.State = CampaignEnded
+	case s.Terms.Paused:
+		s.State = CampaignPaused
+	case now.Before(s.Terms.StartAt):
+		s.State = CampaignScheduled
+	case s.Jobs == 0 && s.Partly == 0:
+		s.State = CampaignWaiting
 	default:
-		c.State = CampaignSending
+		s.State = CampaignSending
 	}
 }
 

@@ -140,7 +140,7 @@ func TestWhatMayHaveBeenSentIsKnownThoughTheCampaignIsPausedMeanwhile(t *testing
 
 func TestACampaignWaitsWhileWhatIsWantedOfItCantBeRead(t *testing.T) {
 	inFakeTime(t, queue.Options{}, func(t *testing.T, f *fixture) {
-		f.raw("invites.control.terms.100.alice.spring", `{"pased":true}`)
+		f.raw("invites.control.terms.100.alice.spring", `{"pause":true}`)
 		f.publish(campaign, job("a"))
 		w := f.consume()
 		w.none(20 * time.Second)
