@@ -254,8 +254,7 @@ func TestWhatAWorkerSavesAfterItsLeaseDoesNotReplaceWhatTheNextOwnerSaved(t *tes
 		time.Sleep(5 * time.Second)
 		w.Cut()
 		// It has lost them, and is still finding that out: its worker is not told yet.
-		time.Sleep(3500 * time.Millisecond)
-		require.Equal(t, 16, b.shares()[other])
+		require.Eventually(t, func() bool { return b.shares()[other] == 16 }, 10*time.Second, 100*time.Millisecond)
 		theirs := slices.Concat(mine, other.take())
 		saveAll(other.queue, theirs[len(theirs)-1], 2)
 		saveAll(cutOff.queue, mine[0], 3)
