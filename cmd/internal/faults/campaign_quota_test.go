@@ -14,7 +14,7 @@ import (
 	"github.com/invitedhq/invited/queue"
 )
 
-var recipients = flag.Int("recipients", 4800, "of the campaign at the real quota, scaled 100 times: 16 a call, 50 calls in 3 s")
+var recipients = flag.Int("recipients", 3200, "of the campaign at the real quota, scaled 100 times: 16 a call, 50 calls in 3 s")
 
 // The real quota, scaled 100 times.
 const (
@@ -22,6 +22,9 @@ const (
 	scaledCalls = 50
 	scaledPer   = 3 * time.Second
 )
+
+// partitions is the default of nats.partitions.
+const partitions = 16
 
 // course is a campaign on its way, and what was seen of it.
 type course struct {
@@ -129,7 +132,14 @@ func TestACampaignAtItsQuotaIsPausedAndEverythingRestartedAndItsCountsAreTheLedg
 	for _, w := range s.workers {
 		w.AwaitReady()
 	}
-	c.quiet(bound(8 * time.Second)) // the new workers take over within 5 s, and would send
+	harness.Until(t, patience, "the new workers own all partitions", func() bool {
+		owned := 0.0
+		for _, w := range s.workers {
+			owned += w.Metrics().Sum("invited_partitions_owned")
+		}
+		return owned == partitions
+	})
+	c.quiet(2 * time.Second) // they would send within a second
 	went := c.resume()
 	pause := time.Since(paused)
 
