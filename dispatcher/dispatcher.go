@@ -172,6 +172,11 @@ func (d *Dispatcher) releaseInbox() {
 	}
 }
 
+// Reconfigure puts other limits in force: see plan.Planner.Reconfigure. It returns once that is done, or Run has returned.
+func (d *Dispatcher) Reconfigure(limits plan.Limits, titles map[uint32]plan.Limits) {
+	d.do(func(l *loop) { l.plan.Reconfigure(time.Now(), limits, titles) })
+}
+
 // Snapshot is what a running worker holds right now.
 type Snapshot struct {
 	Jobs       int // delivered and not ended

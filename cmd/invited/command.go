@@ -44,11 +44,15 @@ func newServeCommand(errOut io.Writer) *cobra.Command {
 			if err != nil {
 				return err
 			}
-			log := newLogger(errOut, cfg.Log)
+			level := new(slog.LevelVar)
+			level.Set(levelOf(cfg.Log.Level))
+			log := newLogger(errOut, cfg.Log.Format, level)
 			for _, w := range warnings {
 				log.Warn("configuration", "warning", w.String())
 			}
 			w := newWorker(cfg, log)
+			w.reload = newReloader(level, func() (configs.Config, configs.Warnings, error) { return configs.Load(file, os.LookupEnv) })
+			defer w.reload.stop()
 			return w.run(cmd.Context())
 		},
 	}
@@ -113,14 +117,18 @@ func newVersionCommand(out io.Writer) *cobra.Command {
 }
 
 // newLogger writes one line an event. The level and format are checked by configs.
-func newLogger(w io.Writer, c configs.Log) *slog.Logger {
-	var level slog.Level
-	if err := level.UnmarshalText([]byte(strings.ToUpper(string(c.Level)))); err != nil {
-		level = slog.LevelInfo
-	}
+func newLogger(w io.Writer, format configs.LogFormat, level slog.Leveler) *slog.Logger {
 	o := &slog.HandlerOptions{Level: level}
-	if c.Format == configs.FormatJSON {
+	if format == configs.FormatJSON {
 		return slog.New(slog.NewJSONHandler(w, o))
 	}
 	return slog.New(slog.NewTextHandler(w, o))
+}
+
+func levelOf(l configs.LogLevel) slog.Level {
+	var level slog.Level
+	if err := level.UnmarshalText([]byte(strings.ToUpper(string(l)))); err != nil {
+		return slog.LevelInfo
+	}
+	return level
 }

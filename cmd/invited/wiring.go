@@ -31,12 +31,8 @@ func queueOptions(c configs.NATS, log *slog.Logger) queue.Options {
 	return queue.Options{Replicas: c.Replicas, Partitions: c.Partitions, KeepCampaigns: c.KeepCampaigns, Logger: log}
 }
 
-func clientOptions(c configs.Config, refreshed func(*xbl.TokenError)) (xbl.Options, error) {
+func clientOptions(c configs.Config, tokens xbl.TokenSource) (xbl.Options, error) {
 	audience, err := xbl.ParseAudience(string(c.XBL.Audience))
-	if err != nil {
-		return xbl.Options{}, err
-	}
-	tokens, err := tokenSource(c.Tokens, refreshed)
 	if err != nil {
 		return xbl.Options{}, err
 	}

@@ -26,8 +26,9 @@ import (
 // the reverse. The admin server is the first to come and the last to go, so
 // that a health check is answered all the time.
 type worker struct {
-	cfg      configs.Config
+	cfg      configs.Config // that it began with
 	log      *slog.Logger
+	reload   *reloader // nil: its configuration stays
 	registry *prometheus.Registry
 	metrics  *metrics.Metrics
 
@@ -69,7 +70,12 @@ func newWorker(cfg configs.Config, log *slog.Logger) *worker {
 
 // run works until ctx ends, and then stops in order.
 func (w *worker) run(ctx context.Context) (err error) {
-	options, err := clientOptions(w.cfg, w.metrics.TokenRefreshed)
+	source, err := tokenSource(w.cfg.Tokens, w.metrics.TokenRefreshed)
+	if err != nil {
+		return err
+	}
+	tokens := newReplaceable(source)
+	options, err := clientOptions(w.cfg, tokens)
 	if err != nil {
 		return err
 	}
@@ -106,7 +112,10 @@ func (w *worker) run(ctx context.Context) (err error) {
 	}
 	defer q.Close()
 	q.AnnounceQuota(announcedQuota(w.cfg.Quota))
-	err = w.work(ctx, q, dispatcher.New(dispatcherConfig(w.cfg, qo, w.log), client, q, q, w.metrics))
+	d := dispatcher.New(dispatcherConfig(w.cfg, qo, w.log), client, q, q, w.metrics)
+	stop := w.reload.begin(w, tokens, d, q)
+	defer stop()
+	err = w.work(ctx, q, d)
 	return errors.Join(refusal(ctx), err)
 }
 

@@ -27,6 +27,12 @@ func (p *Process) Resume() {
 	p.signal(syscall.SIGCONT)
 }
 
+// Hangup is SIGHUP: it reads its configuration again.
+func (p *Process) Hangup() {
+	p.t.Helper()
+	p.signal(syscall.SIGHUP)
+}
+
 // paused says whether all threads have stopped, which can be a moment after the signal was sent. Where there is no /proc it
 // says yes.
 func (p *Process) paused() bool {

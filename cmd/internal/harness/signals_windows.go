@@ -8,5 +8,11 @@ func (p *Process) Pause() {
 	p.t.Fatal("a process can't be paused on Windows")
 }
 
+// Hangup is not there either.
+func (p *Process) Hangup() {
+	p.t.Helper()
+	p.t.Fatal("there is no SIGHUP on Windows")
+}
+
 // Resume is not there either.
 func (p *Process) Resume() { p.Pause() }

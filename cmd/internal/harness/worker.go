@@ -41,6 +41,7 @@ type Worker struct {
 	NATS  string // URL, of the embedded server too
 	Admin string // URL
 	Data  string // the embedded server's directory
+	File  string // its configuration
 
 	clock string // the file that sets it
 }
@@ -50,7 +51,7 @@ func (p *Programs) Worker(t testing.TB, o WorkerOptions) *Worker {
 	t.Helper()
 	dir := t.TempDir()
 	file := filepath.Join(dir, "invited.yaml")
-	w := &Worker{NATS: o.NATS, Data: filepath.Join(dir, "data")}
+	w := &Worker{NATS: o.NATS, Data: filepath.Join(dir, "data"), File: file}
 	admin := embeddedtest.FreeAddress(t)
 	w.Admin = "http://" + admin
 	embedded := embeddedtest.FreeAddress(t)
