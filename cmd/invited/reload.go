@@ -10,6 +10,8 @@ import (
 	"sync/atomic"
 	"syscall"
 
+	"github.com/coreos/go-systemd/v22/daemon"
+
 	"github.com/invitedhq/invited/configs"
 	"github.com/invitedhq/invited/dispatcher"
 	"github.com/invitedhq/invited/queue"
@@ -50,6 +52,11 @@ func (r *reloader) begin(w *worker, tokens *replaceable, d *dispatcher.Dispatche
 	var listening sync.WaitGroup
 	listening.Go(func() {
 		now := w.cfg
+		select {
+		case <-w.started: // its supervisor must not be told that it is ready before
+		case <-ended:
+			return
+		}
 		for {
 			select {
 			case <-r.asked:
@@ -69,6 +76,9 @@ func (r *reloader) begin(w *worker, tokens *replaceable, d *dispatcher.Dispatche
 func (r *reloader) reload(
 	w *worker, old configs.Config, tokens *replaceable, d *dispatcher.Dispatcher, q *queue.Queue,
 ) configs.Config {
+	boss := supervisor{w.log}
+	boss.say(daemon.SdNotifyReloading)
+	defer boss.say(daemon.SdNotifyReady)
 	read, warnings, err := r.load()
 	if err != nil {
 		w.log.Error("the configuration has a mistake; nothing is changed", "error", err)

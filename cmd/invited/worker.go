@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"log/slog"
 	"net"
+	"sync"
 	"sync/atomic"
 	"time"
 
@@ -156,6 +157,10 @@ func (w *worker) work(ctx context.Context, q *queue.Queue, d *dispatcher.Dispatc
 	}()
 	context.AfterFunc(ctx, func() { w.state.Store(nil) })
 	w.state.Store(&workerState{d, q})
+	var attending sync.WaitGroup
+	attending.Go(func() { supervisor{w.log}.attend(ctx, w.ready, w.alive) })
+	defer attending.Wait()
+	defer stop()
 	close(w.started)
 	w.log.Info("working", "nats", w.natsURL, "admin", "http://"+w.adminAddress, "api", w.cfg.XBL.BaseURL)
 
