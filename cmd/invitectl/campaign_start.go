@@ -39,7 +39,8 @@ Times are in this machine's zone unless they name another: ` + momentForms + `.`
   zcat players.gz | invitectl campaign start spring-cup --title 1739947436 --file - --dry-run
   invitectl campaign start spring-cup --title 1739947436 --file players.csv.gz --skip-bad --expires +48h
   invitectl campaign start spring-cup --title 1739947436 --file players.csv --at '2026-12-24 18:00' --rate 100/m`,
-		Args: oneName,
+		Args:              oneName,
+		ValidArgsFunction: cobra.NoFileCompletions, // it is a new name
 		RunE: func(cmd *cobra.Command, args []string) error {
 			order, windows, err := f.order(args[0], time.Now())
 			if err != nil {
@@ -61,6 +62,8 @@ Times are in this machine's zone unless they name another: ` + momentForms + `.`
 	flags.BoolVar(&f.skipBad, "skip-bad", false, "leave out lines that are no XUID")
 	flags.BoolVar(&f.dryRun, "dry-run", false, "only say how many recipients and calls, and how long it takes")
 	flags.StringVar(&f.quota, "quota", "", "for --dry-run: plan with this quota, such as "+publishedQuota+", not the one that holds")
+	t.completeFlag(cmd, anyName, "title", titleOf)
+	t.completeFlag(cmd, anyName, "sender", senderOf)
 	_ = cmd.MarkFlagFilename("file") // it fails only for a flag that does not exist
 	_ = cmd.RegisterFlagCompletionFunc("platform",
 		cobra.FixedCompletions(queue.Platforms(), cobra.ShellCompDirectiveNoFileComp))
@@ -166,6 +169,9 @@ func (t *tool) startCampaign(ctx context.Context, o queue.CampaignOrder, windows
 	if ctx.Err() != nil {
 		err = errors.New("stopped")
 	}
+	if upload.Recipients == 0 { // it was not begun: what an earlier start has stored is not known here
+		return fmt.Errorf("%w; run the same again to go on", err)
+	}
 	return fmt.Errorf("%w; %s of %s recipients are known to be stored; run the same again to go on",
 		err, grouped(upload.Stored), grouped(list.recipients.Len()))
 }
@@ -237,7 +243,7 @@ func (t *tool) printUpload(o queue.CampaignOrder, l *list, u queue.Upload, c que
 // termsText says what keeps a campaign from being sent at once, as fast as the quota allows.
 func (t *tool) termsText(c queue.CampaignStatus) (text string) {
 	if c.Terms.Paused {
-		text += "; it is paused, invitectl campaign resume " + c.Address.Campaign + " lets it go on"
+		text += "; it is paused, invitectl campaign resume " + which(c.Address) + " lets it go on"
 	}
 	if starts := t.startText(c); starts != "" {
 		text += "; not to start before " + starts

@@ -17,7 +17,7 @@ func newCampaignWatchCommand(t *tool) *cobra.Command {
 		Use:   "watch NAME",
 		Short: "Show how a campaign gets on, as it does",
 		Long: `watch shows a campaign until it has ended, or is cancelled, or until Ctrl-C. At a terminal it redraws one block; elsewhere it
-prints a line whenever something has changed, and with --json the same as status does.`,
+prints a line whenever something has changed, and with --json the same as status does, but for the time left.`,
 		Example: `  invitectl campaign watch spring-cup
   invitectl campaign watch spring-cup --json | jq .left`,
 		Args:              oneName,
@@ -30,7 +30,7 @@ prints a line whenever something has changed, and with --json the same as status
 			return t.watchCampaign(cmd.Context(), q)
 		},
 	}
-	f.register(cmd)
+	f.register(t, cmd)
 	return cmd
 }
 
@@ -150,12 +150,16 @@ func paceText(s queue.CampaignStatus, left queue.Forecast) []string {
 		return []string{"took " + span(s.LastEndedAt.Sub(s.FirstEndedAt))}
 	}
 	lines := []string{fmt.Sprintf("lately    %.1f/s", s.Rate)}
-	switch {
-	case s.Terms.Cancelled || left.Calls == 0:
-	case s.Terms.Paused:
-		lines = append(lines, "time left "+timeInWords(left)+", once resumed")
-	default:
-		lines = append(lines, "time left "+timeInWords(left))
+	if !s.Terms.Cancelled && left.Calls > 0 {
+		lines = append(lines, "time left "+timeLeftInWords(s, left))
 	}
 	return lines
+}
+
+// timeLeftInWords does not let a campaign that is paused look as if it got on.
+func timeLeftInWords(s queue.CampaignStatus, left queue.Forecast) string {
+	if s.Terms.Paused && left.Basis != queue.ByNothing {
+		return timeInWords(left) + ", once resumed"
+	}
+	return timeInWords(left)
 }

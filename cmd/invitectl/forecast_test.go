@@ -218,3 +218,11 @@ func FuzzQuotaFlag(f *testing.F) {
 		require.Equal(t, windows, again)
 	})
 }
+
+func TestTheTimeLeftOfAPausedCampaignBeginsWhenItIsResumed(t *testing.T) {
+	left := queue.Forecast{Basis: queue.ByQuota, Calls: 10, Least: time.Minute, Alone: time.Minute}
+	assert.Equal(t, "at least 1 m 00 s", timeLeftInWords(queue.CampaignStatus{}, left))
+	paused := queue.CampaignStatus{Terms: queue.CampaignTerms{Paused: true}}
+	assert.Equal(t, "at least 1 m 00 s, once resumed", timeLeftInWords(paused, left))
+	assert.NotContains(t, timeLeftInWords(paused, queue.Forecast{Calls: 10}), "resumed", "what is not known does not begin")
+}

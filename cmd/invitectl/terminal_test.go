@@ -122,7 +122,7 @@ func TestCancelAsksWhoeverSitsThere(t *testing.T) {
 	}
 	for what, keys := range map[string]string{"no": "n\r", "Enter alone": "\r", "anything else": "yep\r", "Ctrl-C": "\x03", "the end": "\x04"} {
 		at := programs.Terminal(t, 160, 24, nil, harness.Invitectl, "campaign", "cancel", "cup", "--nats-url", url)
-		assert.Contains(t, at.Await(`\[y/N\]`), "0 of 160 sent, 160 left\nCancel it? 160 recipients that are left will be dropped, for good. [y/N]")
+		assert.Contains(t, at.Await(`\[y/N\]`), "0 of 160 sent, 160 left\nCancel it? What is left will be dropped, for good: 160 recipients. [y/N]")
 		at.Type(keys)
 		assert.Equal(t, cli.Failed, at.End(), what)
 		assert.Contains(t, at.Screen(), "nothing was changed", what)
