@@ -150,10 +150,21 @@ func paceText(s queue.CampaignStatus, left queue.Forecast) []string {
 		return []string{"took " + span(s.LastEndedAt.Sub(s.FirstEndedAt))}
 	}
 	lines := []string{fmt.Sprintf("lately    %.1f/s", s.Rate)}
+	if justBegun(s) {
+		lines[0] = "lately    not measured yet"
+	}
 	if !s.Terms.Cancelled && left.Calls > 0 {
 		lines = append(lines, "time left "+timeLeftInWords(s, left))
 	}
 	return lines
+}
+
+// justBegun says whether the first job ended so short a time ago that there is no rate yet: 0.0/s would look as if the campaign stood still.
+func justBegun(s queue.CampaignStatus) bool {
+	if s.Rate > 0 || s.FirstEndedAt.IsZero() || len(s.History) == 0 {
+		return false
+	}
+	return s.History[len(s.History)-1].At.Sub(s.FirstEndedAt) < 10*time.Second
 }
 
 // timeLeftInWords does not let a campaign that is paused look as if it got on.
