@@ -32,7 +32,8 @@ func newCampaignStartCommand(t *tool) *cobra.Command {
 		Short: "Invite all players of a file, 16 a call",
 		Long: `start reads XUIDs from text (one a line) or CSV (with a column xuid), gzipped or not, and checks every line before anything
 is published; repeats are left out. Then it uploads the calls. Interrupted at any moment, run it again with the same file: it uploads
-what is missing, and nobody is invited twice. Other recipients under the same name are refused.
+what is missing, and nobody is invited twice. Other recipients under the same name are refused. --at, --expires and --rate can be left
+out then: the campaign has its own.
 
 Times are in this machine's zone unless they name another: ` + momentForms + `.`,
 		Example: `  invitectl campaign start spring-cup --title 1739947436 --sender cup --file players.csv --connection 'lobby=42'
@@ -148,6 +149,13 @@ func (t *tool) startCampaign(ctx context.Context, o queue.CampaignOrder, windows
 	var upload queue.Upload
 	var now queue.CampaignStatus
 	err = t.organize(ctx, func(organizer *queue.Organizer) error {
+		if o.ExpiresAt.IsZero() { // as with its start and rate: a campaign that is gone on with has its own
+			now, err := organizer.Status(ctx, o.Address)
+			if err != nil && !errors.Is(err, queue.ErrNoCampaign) {
+				return err
+			}
+			o.ExpiresAt = now.ExpiresAt
+		}
 		var err error
 		if upload, err = organizer.Start(ctx, o, &list.recipients, t.newUploadBar().set); err != nil {
 			return err
@@ -160,6 +168,9 @@ func (t *tool) startCampaign(ctx context.Context, o queue.CampaignOrder, windows
 	}
 	if lasting := explainTerms(o.Address, err); lasting != nil {
 		return lasting
+	}
+	if errors.Is(err, queue.ErrOtherContent) && f.expires != "" {
+		return fmt.Errorf("%w; times such as +48h are others now: leave out --expires, --at and --rate to go on with those it has", err)
 	}
 	for _, lasting := range []error{queue.ErrOtherRecipients, queue.ErrOtherContent, queue.ErrUploadInDoubt} {
 		if errors.Is(err, lasting) {

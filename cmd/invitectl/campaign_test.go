@@ -11,6 +11,7 @@ import (
 	"log/slog"
 	"os"
 	"path/filepath"
+	"regexp"
 	"strings"
 	"testing"
 	"time"
@@ -302,4 +303,30 @@ func TestCompletionKnowsCampaigns(t *testing.T) {
 		assert.Equal(t, cli.Done, status)
 		assert.Contains(t, out, "invitectl")
 	}
+}
+
+func TestAStartWithARelativeExpiryCanBeGoneOnWith(t *testing.T) {
+	_, url := emptyQueue(t)
+	start := func(more ...string) (status int, out, errOut string) {
+		return run(t, append([]string{"campaign", "start", "cup", "--title", "730", "--file", fileOf(t, numbers(1, 20)), "--nats-url", url}, more...)...)
+	}
+	status, _, errOut := start("--at", "+1h", "--expires", "+48h", "--rate", "5/s")
+	require.Equal(t, cli.Done, status, errOut)
+
+	status, _, errOut = start("--at", "+1h", "--expires", "+49h", "--rate", "5/s") // stands for the same a moment later
+	assert.Equal(t, cli.Failed, status)
+	assert.Contains(t, errOut, "leave out --expires, --at and --rate to go on with those it has")
+	status, out, errOut := start()
+	assert.Equal(t, cli.Done, status, errOut)
+	assert.Contains(t, out, "all of its 20 recipients were stored before")
+
+	_, shown, _ := run(t, "campaign", "status", "cup", "--nats-url", url)
+	expires := regexp.MustCompile(`expires +(.*) UTC`).FindStringSubmatch(shown)
+	require.Len(t, expires, 2, shown)
+	status, _, errOut = start("--expires", strings.Replace(expires[1], " ", "T", 1)+"Z")
+	assert.Equal(t, cli.Done, status, "what status shows can be typed: %s", errOut)
+
+	status, _, errOut = start("--connection", "another")
+	assert.Equal(t, cli.Failed, status)
+	assert.NotContains(t, errOut, "--expires", "it has nothing to do with it")
 }
