@@ -76,7 +76,7 @@ func stateColour(s queue.CampaignState) colour {
 // stateText is the state, and what the state alone does not say.
 func stateText(s queue.CampaignStatus) string {
 	text := string(s.State)
-	if s.Terms.Paused && s.State == queue.CampaignUploading {
+	if s.Terms.Paused && s.State != queue.CampaignPaused && !over(s) { // it is uploading, or more may be published by hand
 		text += ", paused"
 	}
 	return text

@@ -161,3 +161,15 @@ func TestThereIsNoRateBeforeItCanBeMeasured(t *testing.T) {
 	assert.Equal(t, []string{"lately    0.0/s"}, after(10*time.Minute, 0), "it stands still")
 	assert.Equal(t, []string{"lately    0.0/s"}, paceText(queue.CampaignStatus{State: queue.CampaignWaiting}, queue.Forecast{}))
 }
+
+func TestThatACampaignIsPausedIsSaidWhateverItsState(t *testing.T) {
+	paused := queue.CampaignTerms{Paused: true}
+	for want, s := range map[string]queue.CampaignStatus{
+		"paused":            {State: queue.CampaignPaused, Terms: paused},
+		"uploading, paused": {State: queue.CampaignUploading, Terms: paused, Ordered: true},
+		"ended, paused":     {State: queue.CampaignEnded, Terms: paused}, // what is published to it by hand later waits
+		"ended":             {State: queue.CampaignEnded, Terms: paused, Ordered: true},
+	} {
+		assert.Equal(t, want, stateText(s))
+	}
+}
