@@ -209,7 +209,8 @@ func (t *tool) printCampaign(s queue.CampaignStatus, left *queue.Forecast) error
 		row("no jobs", plain, "%s; their recipients can't be counted", plural(s.NoJobs, "message"))
 	}
 	if s.MaybeDuplicate > 0 {
-		row("maybe twice", plain, "%s; some of their recipients may have been sent once more than is counted", plural(s.MaybeDuplicate, "job"))
+		row("maybe twice", plain, "%s; some of their recipients may have been sent once more than is counted",
+			plural(s.MaybeDuplicate, "job"))
 	}
 	if left != nil {
 		row("time left", plain, "%s", timeLeftInWords(s, *left))

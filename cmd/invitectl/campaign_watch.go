@@ -159,7 +159,8 @@ func paceText(s queue.CampaignStatus, left queue.Forecast) []string {
 	return lines
 }
 
-// justBegun says whether the first job ended so short a time ago that there is no rate yet: 0.0/s would look as if the campaign stood still.
+// justBegun says whether the first job ended so short a time ago that there is no rate yet: 0.0/s would look as if the
+// campaign stood still.
 func justBegun(s queue.CampaignStatus) bool {
 	if s.Rate > 0 || s.FirstEndedAt.IsZero() || len(s.History) == 0 {
 		return false
