@@ -137,3 +137,23 @@ func TestCancelAsksWhoeverSitsThere(t *testing.T) {
 	assert.Contains(t, at.Screen(), "stopped waiting; the campaign stays cancelled")
 	assert.Equal(t, "cancelling", state())
 }
+
+func TestAWatchThatHasLostItsConnectionSaysThatItsFiguresAreOld(t *testing.T) {
+	_, url := startedCampaign(t)
+	network := harness.NewProxy(t, strings.TrimPrefix(url, "nats://"))
+	const columns = 60
+	at := programs.Terminal(t, columns, 24, nil, harness.Invitectl, "campaign", "watch", "cup", "--nats-url", "nats://"+network.Address)
+	requireOneBlock(t, at.Await(`left +160`), columns)
+	network.Refuse()
+	screen := at.Await(`\nno connection to NATS: this is how it stood\n`)
+	require.Equal(t, 1, strings.Count(screen, "cup  title 730"), "%s", screen)
+	require.Equal(t, 1, strings.Count(screen, "\nsent "), "%s", screen)
+	network.Heal()
+	status, _, errOut := run(t, "campaign", "pause", "cup", "--nats-url", url)
+	require.Equal(t, cli.Done, status, errOut)
+	screen = at.Await(`\npaused\n`)
+	requireOneBlock(t, screen, columns)
+	assert.NotContains(t, screen, "no connection")
+	at.Type("\x03")
+	assert.Equal(t, cli.Done, at.End())
+}
