@@ -106,4 +106,7 @@ func TestNothingIsBufferedWhileDisconnected(t *testing.T) {
 	server.Shutdown()
 	require.Eventually(t, nc.IsReconnecting, 10*time.Second, time.Millisecond)
 	require.ErrorIs(t, nc.Publish("x", nil), nats.ErrReconnectBufExceeded, "else it would seem sent")
+
+	_, err = queue.NewOrganizer(t.Context(), nc)
+	require.ErrorContains(t, err, "the connection to NATS is lost", "and not only that a buffer is full")
 }

@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"slices"
 	"strconv"
 	"strings"
 	"time"
@@ -37,11 +38,13 @@ func oneName(cmd *cobra.Command, args []string) error {
 // campaignFilter is the flags that tell campaigns of one name apart.
 type campaignFilter struct{ title, sender string }
 
-func (f *campaignFilter) register(cmd *cobra.Command) {
+func (f *campaignFilter) register(t *tool, cmd *cobra.Command) {
 	flags := cmd.Flags()
 	flags.SortFlags = false
 	flags.StringVar(&f.title, "title", "", "of this title ID")
 	flags.StringVar(&f.sender, "sender", "", "of this sender")
+	t.completeFlag(cmd, thatName, "title", titleOf)
+	t.completeFlag(cmd, thatName, "sender", senderOf)
 }
 
 func (f *campaignFilter) filter(name string) (q queue.CampaignFilter, err error) {
@@ -71,20 +74,48 @@ func (t *tool) completeCampaigns(cmd *cobra.Command, args []string, _ string) ([
 	if len(args) > 0 {
 		return nil, cobra.ShellCompDirectiveNoFileComp
 	}
+	return t.completeOf(cmd, "", campaignOf)
+}
+
+// completeOf offers, once each, what is taken of the campaigns of a name, or of all: files are never meant.
+func (t *tool) completeOf(cmd *cobra.Command, name string, take func(queue.Address) string) ([]string, cobra.ShellCompDirective) {
 	ctx, cancel := context.WithTimeoutCause(cmd.Context(), 2*time.Second, context.DeadlineExceeded) // somebody has pressed a key
 	defer cancel()
 	t.chooseServer()
 	ctx, t.refused = context.WithCancelCause(ctx)
-	var names []string
+	var offers []string
 	_ = t.organize(ctx, func(o *queue.Organizer) error { // without an answer there is nothing to offer
-		all, err := o.Campaigns(ctx, queue.CampaignFilter{})
+		all, err := o.Campaigns(ctx, queue.CampaignFilter{Campaign: name})
 		for _, a := range all {
-			names = append(names, a.Campaign)
+			offers = append(offers, take(a))
 		}
 		return err
 	})
-	return names, cobra.ShellCompDirectiveNoFileComp
+	slices.Sort(offers)
+	return slices.Compact(offers), cobra.ShellCompDirectiveNoFileComp
 }
+
+// completeFlag lets a flag offer what is taken of the campaigns of a name.
+func (t *tool) completeFlag(cmd *cobra.Command, name func(args []string) string, flag string, take func(queue.Address) string) {
+	_ = cmd.RegisterFlagCompletionFunc(flag, // it fails only for a flag that does not exist
+		func(cmd *cobra.Command, args []string, _ string) ([]string, cobra.ShellCompDirective) {
+			return t.completeOf(cmd, name(args), take)
+		})
+}
+
+func anyName([]string) string { return "" }
+
+// thatName is the one that stands before the flag, if there is one.
+func thatName(args []string) string {
+	if len(args) == 0 {
+		return ""
+	}
+	return args[0]
+}
+
+func titleOf(a queue.Address) string    { return strconv.FormatUint(uint64(a.TitleID), 10) }
+func senderOf(a queue.Address) string   { return a.Sender }
+func campaignOf(a queue.Address) string { return a.Campaign }
 
 func newCampaignListCommand(t *tool) *cobra.Command {
 	var f campaignFilter
@@ -102,7 +133,7 @@ func newCampaignListCommand(t *tool) *cobra.Command {
 			return t.listCampaigns(cmd.Context(), q)
 		},
 	}
-	f.register(cmd)
+	f.register(t, cmd)
 	return cmd
 }
 
@@ -125,8 +156,13 @@ or begun. Where jobs were published past invitectl, for how many recipients is k
 			return t.showCampaign(cmd.Context(), q)
 		},
 	}
-	f.register(cmd)
+	f.register(t, cmd)
 	return cmd
+}
+
+// which is what selects a campaign in any case: there may be others of its name.
+func which(a queue.Address) string {
+	return fmt.Sprintf("%s --title %d --sender %s", a.Campaign, a.TitleID, a.Sender)
 }
 
 // one finds the only campaign that f selects.

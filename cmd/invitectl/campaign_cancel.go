@@ -43,7 +43,7 @@ way are finished, and counted. At a terminal it asks first. Ctrl-C while it wait
 			return c.run(cmd.Context(), q)
 		},
 	}
-	f.register(cmd)
+	f.register(t, cmd)
 	cmd.Flags().BoolVar(&c.yes, "yes", false, "do not ask")
 	cmd.Flags().BoolVar(&c.noWait, "no-wait", false, "do not wait until all is dropped")
 	return cmd
@@ -92,14 +92,14 @@ func (c *canceller) ask(ctx context.Context, s queue.CampaignStatus) error {
 	if c.yes || terminal(c.in) == nil || terminal(c.errOut) == nil {
 		return nil
 	}
-	unsent := "All"
+	unsent := "all"
 	switch {
 	case s.Ordered:
 		unsent = plural(s.Left, "recipient")
 	case s.State != "": // it is known
 		unsent = plural(s.Waiting, "job")
 	}
-	fmt.Fprintf(c.errOut, "%s\nCancel it? %s that are left will be dropped, for good. [y/N] ", c.sentence(s), unsent)
+	fmt.Fprintf(c.errOut, "%s\nCancel it? What is left will be dropped, for good: %s. [y/N] ", c.sentence(s), unsent)
 	answer := make(chan string, 1)
 	go func() { // a read from a terminal can't be stopped; it ends with the process
 		line, _ := bufio.NewReader(c.in).ReadString('\n') // without an answer it is no

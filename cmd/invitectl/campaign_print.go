@@ -76,7 +76,7 @@ func stateColour(s queue.CampaignState) colour {
 // stateText is the state, and what the state alone does not say.
 func stateText(s queue.CampaignStatus) string {
 	text := string(s.State)
-	if s.Terms.Paused && s.State == queue.CampaignUploading {
+	if s.Terms.Paused && s.State != queue.CampaignPaused && !over(s) { // it is uploading, or more may be published by hand
 		text += ", paused"
 	}
 	return text
@@ -209,10 +209,11 @@ func (t *tool) printCampaign(s queue.CampaignStatus, left *queue.Forecast) error
 		row("no jobs", plain, "%s; their recipients can't be counted", plural(s.NoJobs, "message"))
 	}
 	if s.MaybeDuplicate > 0 {
-		row("maybe twice", plain, "%s; some of their recipients may have been sent twice", plural(s.MaybeDuplicate, "job"))
+		row("maybe twice", plain, "%s; some of their recipients may have been sent once more than is counted",
+			plural(s.MaybeDuplicate, "job"))
 	}
 	if left != nil {
-		row("time left", plain, "%s", timeInWords(*left))
+		row("time left", plain, "%s", timeLeftInWords(s, *left))
 		for _, r := range t.forecastRows(*left, quotaOf(*left)) {
 			row(r.name, plain, "%s", r.text)
 		}

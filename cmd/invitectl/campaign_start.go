@@ -32,14 +32,16 @@ func newCampaignStartCommand(t *tool) *cobra.Command {
 		Short: "Invite all players of a file, 16 a call",
 		Long: `start reads XUIDs from text (one a line) or CSV (with a column xuid), gzipped or not, and checks every line before anything
 is published; repeats are left out. Then it uploads the calls. Interrupted at any moment, run it again with the same file: it uploads
-what is missing, and nobody is invited twice. Other recipients under the same name are refused.
+what is missing, and nobody is invited twice. Other recipients under the same name are refused. --at, --expires and --rate can be left
+out then: the campaign has its own.
 
 Times are in this machine's zone unless they name another: ` + momentForms + `.`,
 		Example: `  invitectl campaign start spring-cup --title 1739947436 --sender cup --file players.csv --connection 'lobby=42'
   zcat players.gz | invitectl campaign start spring-cup --title 1739947436 --file - --dry-run
   invitectl campaign start spring-cup --title 1739947436 --file players.csv.gz --skip-bad --expires +48h
   invitectl campaign start spring-cup --title 1739947436 --file players.csv --at '2026-12-24 18:00' --rate 100/m`,
-		Args: oneName,
+		Args:              oneName,
+		ValidArgsFunction: cobra.NoFileCompletions, // it is a new name
 		RunE: func(cmd *cobra.Command, args []string) error {
 			order, windows, err := f.order(args[0], time.Now())
 			if err != nil {
@@ -61,6 +63,8 @@ Times are in this machine's zone unless they name another: ` + momentForms + `.`
 	flags.BoolVar(&f.skipBad, "skip-bad", false, "leave out lines that are no XUID")
 	flags.BoolVar(&f.dryRun, "dry-run", false, "only say how many recipients and calls, and how long it takes")
 	flags.StringVar(&f.quota, "quota", "", "for --dry-run: plan with this quota, such as "+publishedQuota+", not the one that holds")
+	t.completeFlag(cmd, anyName, "title", titleOf)
+	t.completeFlag(cmd, anyName, "sender", senderOf)
 	_ = cmd.MarkFlagFilename("file") // it fails only for a flag that does not exist
 	_ = cmd.RegisterFlagCompletionFunc("platform",
 		cobra.FixedCompletions(queue.Platforms(), cobra.ShellCompDirectiveNoFileComp))
@@ -145,6 +149,13 @@ func (t *tool) startCampaign(ctx context.Context, o queue.CampaignOrder, windows
 	var upload queue.Upload
 	var now queue.CampaignStatus
 	err = t.organize(ctx, func(organizer *queue.Organizer) error {
+		if o.ExpiresAt.IsZero() { // as with its start and rate: a campaign that is gone on with has its own
+			now, err := organizer.Status(ctx, o.Address)
+			if err != nil && !errors.Is(err, queue.ErrNoCampaign) {
+				return err
+			}
+			o.ExpiresAt = now.ExpiresAt
+		}
 		var err error
 		if upload, err = organizer.Start(ctx, o, &list.recipients, t.newUploadBar().set); err != nil {
 			return err
@@ -158,6 +169,9 @@ func (t *tool) startCampaign(ctx context.Context, o queue.CampaignOrder, windows
 	if lasting := explainTerms(o.Address, err); lasting != nil {
 		return lasting
 	}
+	if errors.Is(err, queue.ErrOtherContent) && f.expires != "" {
+		return fmt.Errorf("%w; times such as +48h are others now: leave out --expires, --at and --rate to go on with those it has", err)
+	}
 	for _, lasting := range []error{queue.ErrOtherRecipients, queue.ErrOtherContent, queue.ErrUploadInDoubt} {
 		if errors.Is(err, lasting) {
 			return err
@@ -165,6 +179,9 @@ func (t *tool) startCampaign(ctx context.Context, o queue.CampaignOrder, windows
 	}
 	if ctx.Err() != nil {
 		err = errors.New("stopped")
+	}
+	if upload.Recipients == 0 { // it was not begun: what an earlier start has stored is not known here
+		return fmt.Errorf("%w; run the same again to go on", err)
 	}
 	return fmt.Errorf("%w; %s of %s recipients are known to be stored; run the same again to go on",
 		err, grouped(upload.Stored), grouped(list.recipients.Len()))
@@ -237,7 +254,7 @@ func (t *tool) printUpload(o queue.CampaignOrder, l *list, u queue.Upload, c que
 // termsText says what keeps a campaign from being sent at once, as fast as the quota allows.
 func (t *tool) termsText(c queue.CampaignStatus) (text string) {
 	if c.Terms.Paused {
-		text += "; it is paused, invitectl campaign resume " + c.Address.Campaign + " lets it go on"
+		text += "; it is paused, invitectl campaign resume " + which(c.Address) + " lets it go on"
 	}
 	if starts := t.startText(c); starts != "" {
 		text += "; not to start before " + starts

@@ -115,7 +115,7 @@ func (t *tool) newSteerCommand(cmd *cobra.Command, change steering) *cobra.Comma
 			return t.printStanding(now)
 		})
 	}
-	f.register(cmd)
+	f.register(t, cmd)
 	return cmd
 }
 
@@ -161,7 +161,7 @@ func explainTerms(a queue.Address, err error) error {
 	case errors.Is(err, queue.ErrOtherTerms):
 		return fmt.Errorf("campaign %[1]s has another start time or rate by now; "+
 			"leave out --at and --rate to go on with it, and change them by\n"+
-			"  invitectl campaign rate %[1]s 5/s\n  invitectl campaign resume %[1]s --at TIME", a.Campaign)
+			"  invitectl campaign rate %[2]s 5/s\n  invitectl campaign resume %[2]s --at TIME", a.Campaign, which(a))
 	case errors.Is(err, queue.ErrStartPassed):
 		return fmt.Errorf("campaign %s: the start time has passed, and nothing was stored; "+
 			"give a later one, or leave out --at to start at once", a.Campaign)

@@ -11,6 +11,7 @@ import (
 	"log/slog"
 	"os"
 	"path/filepath"
+	"regexp"
 	"strings"
 	"testing"
 	"time"
@@ -201,7 +202,7 @@ left         480 (48.0 %)
 jobs         30 waiting, 33 ended
 replayed     1 recipient ended again: they are among the dead, and once more among sent or dead
 no jobs      1 message; their recipients can't be counted
-maybe twice  1 job; some of their recipients may have been sent twice
+maybe twice  1 job; some of their recipients may have been sent once more than is counted
 created      2026-11-25 17:00:00 UTC
 first ended  2026-11-25 17:00:01 UTC
 last ended   2026-11-25 17:01:00 UTC
@@ -275,6 +276,26 @@ func TestCompletionKnowsCampaigns(t *testing.T) {
 		_, out, _ := run(t, "__complete", "campaign", command, "--nats-url", url, "")
 		assert.True(t, strings.HasPrefix(out, "cup\n"), "%s: %s", command, out)
 	}
+	for _, other := range [][]string{{"--title", "731"}, {"--title", "731", "--sender", "ada"}} {
+		status, _, errOut := run(t, append([]string{"campaign", "start", "cup", "--file", fileOf(t, "1"), "--nats-url", url}, other...)...)
+		require.Equal(t, cli.Done, status, errOut)
+	}
+	for what, c := range map[string]struct {
+		args  []string
+		offer string
+	}{
+		"a name that several have, once":    {[]string{"campaign", "status", ""}, "cup\n"},
+		"the titles of its campaigns":       {[]string{"campaign", "status", "cup", "--title", ""}, "730\n731\n"},
+		"and their senders":                 {[]string{"campaign", "cancel", "cup", "--sender", ""}, "ada\ndefault\n"},
+		"but none of another name":          {[]string{"campaign", "status", "league", "--title", ""}, ""},
+		"a title that there are others for": {[]string{"campaign", "start", "league", "--title", ""}, "730\n731\n"},
+		"no file as a new name":             {[]string{"campaign", "start", ""}, ""},
+		"campaigns with dead letters":       {[]string{"dead", "ls", "--campaign", ""}, "cup\n"},
+		"campaigns with results":            {[]string{"results", "--campaign", ""}, "cup\n"},
+	} {
+		_, out, _ := run(t, append([]string{"__complete", "--nats-url", url}, c.args...)...)
+		assert.Equal(t, c.offer+":4\n", out, "%s; 4: and no files", what)
+	}
 	_, out, _ := run(t, "__complete", "campaign", "status", "--nats-url", "nats://127.0.0.1:1", "")
 	assert.True(t, strings.HasPrefix(out, ":4\n"), "without a server there is nothing to offer, and no complaint: %s", out)
 	for _, shell := range []string{"bash", "zsh", "fish"} {
@@ -282,4 +303,30 @@ func TestCompletionKnowsCampaigns(t *testing.T) {
 		assert.Equal(t, cli.Done, status)
 		assert.Contains(t, out, "invitectl")
 	}
+}
+
+func TestAStartWithARelativeExpiryCanBeGoneOnWith(t *testing.T) {
+	_, url := emptyQueue(t)
+	start := func(more ...string) (status int, out, errOut string) {
+		return run(t, append([]string{"campaign", "start", "cup", "--title", "730", "--file", fileOf(t, numbers(1, 20)), "--nats-url", url}, more...)...)
+	}
+	status, _, errOut := start("--at", "+1h", "--expires", "+48h", "--rate", "5/s")
+	require.Equal(t, cli.Done, status, errOut)
+
+	status, _, errOut = start("--at", "+1h", "--expires", "+49h", "--rate", "5/s") // stands for the same a moment later
+	assert.Equal(t, cli.Failed, status)
+	assert.Contains(t, errOut, "leave out --expires, --at and --rate to go on with those it has")
+	status, out, errOut := start()
+	assert.Equal(t, cli.Done, status, errOut)
+	assert.Contains(t, out, "all of its 20 recipients were stored before")
+
+	_, shown, _ := run(t, "campaign", "status", "cup", "--nats-url", url)
+	expires := regexp.MustCompile(`expires +(.*) UTC`).FindStringSubmatch(shown)
+	require.Len(t, expires, 2, shown)
+	status, _, errOut = start("--expires", strings.Replace(expires[1], " ", "T", 1)+"Z")
+	assert.Equal(t, cli.Done, status, "what status shows can be typed: %s", errOut)
+
+	status, _, errOut = start("--connection", "another")
+	assert.Equal(t, cli.Failed, status)
+	assert.NotContains(t, errOut, "--expires", "it has nothing to do with it")
 }

@@ -4,8 +4,11 @@ import (
 	"context"
 	"fmt"
 	"reflect"
+	"slices"
+	"sync"
 	"time"
 
+	"github.com/nats-io/nats.go"
 	"github.com/spf13/cobra"
 
 	"github.com/invitedhq/invited/queue"
@@ -17,7 +20,7 @@ func newCampaignWatchCommand(t *tool) *cobra.Command {
 		Use:   "watch NAME",
 		Short: "Show how a campaign gets on, as it does",
 		Long: `watch shows a campaign until it has ended, or is cancelled, or until Ctrl-C. At a terminal it redraws one block; elsewhere it
-prints a line whenever something has changed, and with --json the same as status does.`,
+prints a line whenever something has changed, and with --json the same as status does, but for the time left.`,
 		Example: `  invitectl campaign watch spring-cup
   invitectl campaign watch spring-cup --json | jq .left`,
 		Args:              oneName,
@@ -30,7 +33,7 @@ prints a line whenever something has changed, and with --json the same as status
 			return t.watchCampaign(cmd.Context(), q)
 		},
 	}
-	f.register(cmd)
+	f.register(t, cmd)
 	return cmd
 }
 
@@ -38,26 +41,81 @@ prints a line whenever something has changed, and with --json the same as status
 const watchEvery = time.Second
 
 func (t *tool) watchCampaign(ctx context.Context, f queue.CampaignFilter) error {
-	return t.organize(ctx, func(o *queue.Organizer) error {
-		a, err := one(ctx, o, f)
+	conn, err := t.connect()
+	if err != nil {
+		return err
+	}
+	defer conn.Close()
+	o, err := queue.NewOrganizer(ctx, conn)
+	if err != nil {
+		return err
+	}
+	a, err := one(ctx, o, f)
+	if err != nil {
+		return err
+	}
+	show, lost, leave := t.showLine(), t.tellLost, func() {}
+	if out := drawable(t.out); out != nil && !t.json {
+		b := &blockShown{on: newScreen(out), paint: styleOf(t.out)}
+		show, lost, leave = t.showBlock(ctx, o, b), b.setLost, b.on.leave
+	}
+	conn.SetDisconnectErrHandler(func(_ *nats.Conn, err error) {
+		if err != nil { // nil: this side closed it
+			lost(true)
+		}
+	})
+	conn.SetReconnectHandler(func(*nats.Conn) { lost(false) })
+	for s, err := range o.Watch(ctx, a, watchEvery) {
 		if err != nil {
 			return err
 		}
-		show, leave := t.showLine(), func() {}
-		if out := drawable(t.out); out != nil && !t.json {
-			on := newScreen(out)
-			show, leave = t.showBlock(ctx, o, on), on.leave
+		if err := show(s); err != nil || over(s) || s.State == queue.CampaignEnded {
+			return err
 		}
-		for s, err := range o.Watch(ctx, a, watchEvery) {
-			if err != nil {
-				return err
-			}
-			if err := show(s); err != nil || over(s) || s.State == queue.CampaignEnded {
-				return err
-			}
+	}
+	leave()
+	return nil // Ctrl-C is how it ends
+}
+
+// tellLost says why nothing is printed, and not that there is something to print again.
+func (t *tool) tellLost(lost bool) {
+	if lost {
+		fmt.Fprintln(t.errOut, "invitectl: the connection to NATS is lost; it is tried again for a minute")
+	}
+}
+
+// blockShown is the block that is drawn of a campaign. It is safe for concurrent use.
+type blockShown struct {
+	on    *screen
+	paint style
+
+	mu    sync.Mutex
+	block func(width int) []line // nil: nothing was drawn
+	lost  bool                   // the connection: the figures may be old
+}
+
+func (b *blockShown) set(block func(width int) []line) error {
+	b.mu.Lock()
+	defer b.mu.Unlock()
+	b.block = block
+	return b.draw()
+}
+
+func (b *blockShown) setLost(lost bool) {
+	b.mu.Lock()
+	defer b.mu.Unlock()
+	if b.lost = lost; b.block != nil {
+		_ = b.draw() // the next one says what is wrong
+	}
+}
+
+func (b *blockShown) draw() error {
+	return b.on.draw(b.paint, func(width int) []line {
+		lines := b.block(width)
+		if b.lost {
+			lines = slices.Insert(lines, 1, line{{"no connection to NATS: this is how it stood", yellow}})
 		}
-		leave()
-		return nil // Ctrl-C is how it ends
+		return lines
 	})
 }
 
@@ -81,8 +139,7 @@ func (t *tool) showLine() func(queue.CampaignStatus) error {
 const forecastEvery = 5 * time.Second
 
 // showBlock draws a campaign in place of what was drawn of it before.
-func (t *tool) showBlock(ctx context.Context, o *queue.Organizer, on *screen) func(queue.CampaignStatus) error {
-	paint := styleOf(t.out)
+func (t *tool) showBlock(ctx context.Context, o *queue.Organizer, b *blockShown) func(queue.CampaignStatus) error {
 	var left queue.Forecast
 	var asked time.Time
 	return func(s queue.CampaignStatus) error {
@@ -93,7 +150,7 @@ func (t *tool) showBlock(ctx context.Context, o *queue.Organizer, on *screen) fu
 				left = queue.Forecast{} // the counts are of use without
 			}
 		}
-		return on.draw(paint, func(width int) []line { return t.block(s, left, width) })
+		return b.set(func(width int) []line { return t.block(s, left, width) })
 	}
 }
 
@@ -150,12 +207,28 @@ func paceText(s queue.CampaignStatus, left queue.Forecast) []string {
 		return []string{"took " + span(s.LastEndedAt.Sub(s.FirstEndedAt))}
 	}
 	lines := []string{fmt.Sprintf("lately    %.1f/s", s.Rate)}
-	switch {
-	case s.Terms.Cancelled || left.Calls == 0:
-	case s.Terms.Paused:
-		lines = append(lines, "time left "+timeInWords(left)+", once resumed")
-	default:
-		lines = append(lines, "time left "+timeInWords(left))
+	if justBegun(s) {
+		lines[0] = "lately    not measured yet"
+	}
+	if !s.Terms.Cancelled && left.Calls > 0 {
+		lines = append(lines, "time left "+timeLeftInWords(s, left))
 	}
 	return lines
+}
+
+// justBegun says whether the first job ended so short a time ago that there is no rate yet: 0.0/s would look as if the
+// campaign stood still.
+func justBegun(s queue.CampaignStatus) bool {
+	if s.Rate > 0 || s.FirstEndedAt.IsZero() || len(s.History) == 0 {
+		return false
+	}
+	return s.History[len(s.History)-1].At.Sub(s.FirstEndedAt) < 10*time.Second
+}
+
+// timeLeftInWords does not let a campaign that is paused look as if it got on.
+func timeLeftInWords(s queue.CampaignStatus, left queue.Forecast) string {
+	if s.Terms.Paused && left.Basis != queue.ByNothing {
+		return timeInWords(left) + ", once resumed"
+	}
+	return timeInWords(left)
 }

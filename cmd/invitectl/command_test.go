@@ -105,6 +105,18 @@ func TestAResultInWords(t *testing.T) {
 	r = queue.Result{ID: "INVITES:1", Sent: 1, Attempts: 1, PublishedAt: published, EndedAt: published.Add(20 * time.Millisecond)}
 	require.NoError(t, (&tool{out: &out, zone: time.UTC}).printResult(r))
 	assert.Equal(t, "INVITES:1: 1 sent, 20ms after 1 call\n", out.String())
+
+	out.Reset()
+	r.Cancelled = 9999
+	require.NoError(t, (&tool{out: &out, zone: time.UTC}).printResult(r), "somebody wanted it")
+	assert.Equal(t, "INVITES:1: 1 sent, 9999 dropped, 20ms after 1 call\n", out.String())
+}
+
+func TestAStartThatReachesNobodyDoesNotSayWhatIsStored(t *testing.T) {
+	status, _, errOut := run(t, "campaign", "start", "cup", "--title", "730", "--file", fileOf(t, "1\n2"), "--nats-url", "nats://127.0.0.1:1")
+	assert.Equal(t, cli.Failed, status)
+	assert.NotContains(t, errOut, "0 of 2", "an earlier start may have stored all")
+	assert.Contains(t, errOut, "; run the same again to go on\n")
 }
 
 func TestAResultThatCameWhileTheConnectionWasLostIsLookedUp(t *testing.T) {

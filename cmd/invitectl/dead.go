@@ -36,7 +36,7 @@ type deadFilter struct {
 	all      bool
 }
 
-func (f *deadFilter) register(cmd *cobra.Command) {
+func (f *deadFilter) register(t *tool, cmd *cobra.Command) {
 	flags := cmd.Flags()
 	flags.SortFlags = false
 	flags.StringVar(&f.title, "title", "", "of this title ID; 0: where no title could be read")
@@ -44,6 +44,8 @@ func (f *deadFilter) register(cmd *cobra.Command) {
 	flags.StringVar(&f.campaign, "campaign", "", "of this campaign")
 	flags.StringVar(&f.since, "since", "", "not older than this: 90m, or 2026-11-22T08:00:00Z")
 	flags.BoolVar(&f.all, "all", false, "all of them")
+	t.completeFlag(cmd, anyName, "title", titleOf)
+	t.completeFlag(cmd, anyName, "campaign", campaignOf)
 	_ = cmd.RegisterFlagCompletionFunc("reason", // it fails only for a flag that does not exist
 		cobra.FixedCompletions(strings.Split(reasonNames(), ", "), cobra.ShellCompDirectiveNoFileComp))
 }
@@ -115,7 +117,7 @@ func newDeadListCommand(t *tool) *cobra.Command {
 			return t.listDead(cmd.Context(), q)
 		},
 	}
-	f.register(cmd)
+	f.register(t, cmd)
 	return cmd
 }
 
@@ -212,7 +214,7 @@ func newDeadShowCommand(t *tool) *cobra.Command {
 			return t.letters(cmd.Context(), q, func(_ *nats.Conn, l queue.DeadLetter) error { return t.showDead(l) })
 		},
 	}
-	f.register(cmd)
+	f.register(t, cmd)
 	return cmd
 }
 

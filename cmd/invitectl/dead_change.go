@@ -56,7 +56,7 @@ func newDeadChangeCommand(t *tool, c change) *cobra.Command {
 			return t.changeDead(cmd.Context(), q, c, dryRun)
 		},
 	}
-	f.register(cmd)
+	f.register(t, cmd)
 	cmd.Flags().BoolVar(&dryRun, "dry-run", false, "only say how many")
 	return cmd
 }

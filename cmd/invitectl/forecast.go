@@ -166,7 +166,8 @@ type forecastItem struct {
 type otherCampaignItem struct {
 	Campaign string `json:"campaign"`
 	Waiting  int    `json:"waitingJobs"`
-	Raw      bool   `json:"raw"` // a job may be more than a call, or less
+	Raw      bool   `json:"raw"`     // a job may be more than a call, or less
+	Limited  bool   `json:"limited"` // to a rate of its own
 }
 
 func itemOfForecast(f queue.Forecast, from quotaFrom) *forecastItem {
@@ -180,7 +181,7 @@ func itemOfForecast(f queue.Forecast, from quotaFrom) *forecastItem {
 		item.AloneSeconds = new(f.Alone.Seconds())
 	}
 	for i, other := range f.Others {
-		item.OtherCampaigns[i] = otherCampaignItem{other.Name, other.Jobs, other.Raw}
+		item.OtherCampaigns[i] = otherCampaignItem{other.Name, other.Jobs, other.Raw, other.Limited}
 	}
 	return &item
 }
@@ -274,7 +275,11 @@ func (t *tool) printUnsure(f queue.Forecast) error {
 		text += "The workers try for more of the quota by and by, so that it may be less.\n"
 	}
 	raw := slices.ContainsFunc(f.Others, func(other queue.OtherCampaign) bool { return other.Raw })
-	if raw || f.Rough && !f.MayRise && f.Basis == queue.ByQuota { // else its own jobs are
+	limited := slices.ContainsFunc(f.Others, func(other queue.OtherCampaign) bool { return other.Limited })
+	if limited {
+		text += "Campaigns in turn with it that have a rate limit may leave it more of the quota, so that it may be less.\n"
+	}
+	if raw || f.Rough && !f.MayRise && !limited && f.Basis == queue.ByQuota { // else its own jobs are
 		text += "How many calls jobs are that were published one by one is a guess.\n"
 	}
 	_, err := fmt.Fprint(t.out, text)

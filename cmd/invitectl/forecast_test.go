@@ -1,6 +1,7 @@
 package main
 
 import (
+	"bytes"
 	"encoding/json"
 	"fmt"
 	"regexp"
@@ -144,7 +145,9 @@ How many calls jobs are that were published one by one is a guess.
 	assert.InDelta(t, 3600+202, item.LeastSeconds, 10)
 	assert.Equal(t, "2/1s", item.Quota)
 	assert.Equal(t, fromRefusals, item.Forecast.QuotaFrom)
-	assert.Equal(t, []otherCampaignItem{{"autumn", 200, false}, {"by-hand", 1, true}, {"league", 3, false}}, item.Forecast.OtherCampaigns)
+	assert.Equal(t, []otherCampaignItem{
+		{"autumn", 200, false, false}, {"by-hand", 1, true, false}, {"league", 3, false, false},
+	}, item.Forecast.OtherCampaigns)
 	assert.WithinDuration(t, time.Now().Add(time.Hour), item.Forecast.BlockedUntil, 10*time.Second)
 }
 
@@ -217,4 +220,26 @@ func FuzzQuotaFlag(f *testing.F) {
 		require.NoError(t, err)
 		require.Equal(t, windows, again)
 	})
+}
+
+func TestTheTimeLeftOfAPausedCampaignBeginsWhenItIsResumed(t *testing.T) {
+	left := queue.Forecast{Basis: queue.ByQuota, Calls: 10, Least: time.Minute, Alone: time.Minute}
+	assert.Equal(t, "at least 1 m 00 s", timeLeftInWords(queue.CampaignStatus{}, left))
+	paused := queue.CampaignStatus{Terms: queue.CampaignTerms{Paused: true}}
+	assert.Equal(t, "at least 1 m 00 s, once resumed", timeLeftInWords(paused, left))
+	assert.NotContains(t, timeLeftInWords(paused, queue.Forecast{Calls: 10}), "resumed", "what is not known does not begin")
+}
+
+func TestACampaignWithARateLimitIsNotTakenForOneThatWasPublishedByHand(t *testing.T) {
+	f := queue.Forecast{Basis: queue.ByQuota, Calls: 10, Rough: true, Others: []queue.OtherCampaign{{Name: "league", Jobs: 9, Limited: true}}}
+	var out bytes.Buffer
+	require.NoError(t, (&tool{out: &out}).printUnsure(f))
+	assert.Contains(t, out.String(), "that have a rate limit may leave it more of the quota")
+	assert.NotContains(t, out.String(), "published one by one")
+	assert.True(t, itemOfForecast(f, fromWorkers).OtherCampaigns[0].Limited)
+
+	out.Reset()
+	f.Others[0].Raw = true
+	require.NoError(t, (&tool{out: &out}).printUnsure(f))
+	assert.Contains(t, out.String(), "published one by one")
 }

@@ -34,7 +34,11 @@ func momentOf(text string, now time.Time) (time.Time, bool) {
 	}
 	if later, ok := strings.CutPrefix(text, "+"); ok {
 		d, err := time.ParseDuration(later)
-		return now.Add(d), err == nil && d >= 0
+		at := now.Add(d)
+		if part := at.Sub(at.Truncate(time.Second)); part > 0 { // so that what is shown of it can be typed again
+			at = at.Add(time.Second - part)
+		}
+		return at, err == nil && d >= 0
 	}
 	if clock, err := time.Parse("15:04", text); err == nil {
 		return nextAt(clock.Hour(), clock.Minute(), now), true

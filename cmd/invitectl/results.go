@@ -38,10 +38,8 @@ func newResultsCommand(t *tool) *cobra.Command {
 	flags.StringVar(&campaign, "campaign", "", "of this campaign")
 	flags.BoolVar(&follow, "follow", false, "go on with those that end from now on, until Ctrl-C;"+
 		" what ends while the connection is lost is missing")
-	_ = cmd.RegisterFlagCompletionFunc("campaign", // it fails only for a flag that does not exist
-		func(cmd *cobra.Command, _ []string, start string) ([]string, cobra.ShellCompDirective) {
-			return t.completeCampaigns(cmd, nil, start)
-		})
+	t.completeFlag(cmd, anyName, "title", titleOf)
+	t.completeFlag(cmd, anyName, "campaign", campaignOf)
 	return cmd
 }
 

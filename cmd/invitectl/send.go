@@ -218,6 +218,9 @@ func (t *tool) printResult(r queue.Result) error {
 		if r.Dead > 0 {
 			text += fmt.Sprintf(", %d dead", r.Dead)
 		}
+		if r.Cancelled > 0 {
+			text += fmt.Sprintf(", %d dropped", r.Cancelled)
+		}
 		if r.Reason != "" {
 			text += " (" + cli.Printable(string(r.Reason)) + ")"
 		}

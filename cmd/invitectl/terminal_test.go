@@ -54,7 +54,7 @@ func TestAPersonWatchesACampaignToItsEnd(t *testing.T) {
 	assert.Contains(t, screen, "[############")
 	assert.Contains(t, screen, "..]  30.0 %\n")
 	assert.Contains(t, screen, "\ndead        2  rejected 2\n")
-	assert.Regexp(t, `lately    \d+\.\d/s\ntime left `, screen)
+	assert.Regexp(t, `lately    (\d+\.\d/s|not measured yet)\ntime left `, screen)
 
 	at.Resize(44, 24)
 	worker.end(1, 0)
@@ -122,7 +122,7 @@ func TestCancelAsksWhoeverSitsThere(t *testing.T) {
 	}
 	for what, keys := range map[string]string{"no": "n\r", "Enter alone": "\r", "anything else": "yep\r", "Ctrl-C": "\x03", "the end": "\x04"} {
 		at := programs.Terminal(t, 160, 24, nil, harness.Invitectl, "campaign", "cancel", "cup", "--nats-url", url)
-		assert.Contains(t, at.Await(`\[y/N\]`), "0 of 160 sent, 160 left\nCancel it? 160 recipients that are left will be dropped, for good. [y/N]")
+		assert.Contains(t, at.Await(`\[y/N\]`), "0 of 160 sent, 160 left\nCancel it? What is left will be dropped, for good: 160 recipients. [y/N]")
 		at.Type(keys)
 		assert.Equal(t, cli.Failed, at.End(), what)
 		assert.Contains(t, at.Screen(), "nothing was changed", what)
@@ -136,4 +136,24 @@ func TestCancelAsksWhoeverSitsThere(t *testing.T) {
 	assert.Equal(t, cli.Failed, at.End())
 	assert.Contains(t, at.Screen(), "stopped waiting; the campaign stays cancelled")
 	assert.Equal(t, "cancelling", state())
+}
+
+func TestAWatchThatHasLostItsConnectionSaysThatItsFiguresAreOld(t *testing.T) {
+	_, url := startedCampaign(t)
+	network := harness.NewProxy(t, strings.TrimPrefix(url, "nats://"))
+	const columns = 60
+	at := programs.Terminal(t, columns, 24, nil, harness.Invitectl, "campaign", "watch", "cup", "--nats-url", "nats://"+network.Address)
+	requireOneBlock(t, at.Await(`left +160`), columns)
+	network.Refuse()
+	screen := at.Await(`\nno connection to NATS: this is how it stood\n`)
+	require.Equal(t, 1, strings.Count(screen, "cup  title 730"), "%s", screen)
+	require.Equal(t, 1, strings.Count(screen, "\nsent "), "%s", screen)
+	network.Heal()
+	status, _, errOut := run(t, "campaign", "pause", "cup", "--nats-url", url)
+	require.Equal(t, cli.Done, status, errOut)
+	screen = at.Await(`\npaused\n`)
+	requireOneBlock(t, screen, columns)
+	assert.NotContains(t, screen, "no connection")
+	at.Type("\x03")
+	assert.Equal(t, cli.Done, at.End())
 }

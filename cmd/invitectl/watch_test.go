@@ -148,3 +148,28 @@ func TestHowLongItTakesIsToldAsFarAsItIsKnown(t *testing.T) {
 	s.State, s.FirstEndedAt, s.LastEndedAt = queue.CampaignEnded, began, began.Add(65*time.Second)
 	assert.Equal(t, []string{"took 1 m 05 s"}, paceText(s, queue.Forecast{}))
 }
+
+func TestThereIsNoRateBeforeItCanBeMeasured(t *testing.T) {
+	first := time.Date(2026, 11, 25, 17, 0, 0, 0, time.UTC)
+	after := func(d time.Duration, rate float64) []string {
+		return paceText(queue.CampaignStatus{
+			State: queue.CampaignSending, Sent: 336, Rate: rate, FirstEndedAt: first, History: []queue.CampaignMark{{At: first.Add(d)}},
+		}, queue.Forecast{})
+	}
+	assert.Equal(t, []string{"lately    not measured yet"}, after(3*time.Second, 0))
+	assert.Equal(t, []string{"lately    85.6/s"}, after(6*time.Second, 85.6))
+	assert.Equal(t, []string{"lately    0.0/s"}, after(10*time.Minute, 0), "it stands still")
+	assert.Equal(t, []string{"lately    0.0/s"}, paceText(queue.CampaignStatus{State: queue.CampaignWaiting}, queue.Forecast{}))
+}
+
+func TestThatACampaignIsPausedIsSaidWhateverItsState(t *testing.T) {
+	paused := queue.CampaignTerms{Paused: true}
+	for want, s := range map[string]queue.CampaignStatus{
+		"paused":            {State: queue.CampaignPaused, Terms: paused},
+		"uploading, paused": {State: queue.CampaignUploading, Terms: paused, Ordered: true},
+		"ended, paused":     {State: queue.CampaignEnded, Terms: paused}, // what is published to it by hand later waits
+		"ended":             {State: queue.CampaignEnded, Terms: paused, Ordered: true},
+	} {
+		assert.Equal(t, want, stateText(s))
+	}
+}
