@@ -2,9 +2,9 @@
 // and the admin endpoints /metrics, /livez and /readyz.
 //
 //	registry := prometheus.NewRegistry()
-//	m := metrics.New(registry)                       // a dispatcher.Observer
+//	m := metrics.New(registry, build)                // a dispatcher.Observer
 //	d := dispatcher.New(cfg, client, q, q, m)
-//	metrics.Watch(registry, d, q)                    // gauges, read when they are scraped
+//	m.Watch(registry, d, q)                          // gauges, read when they are scraped
 //	mux := metrics.Handler(registry, alive, ready)
 //
 // The names and labels are those of the project's contract. Series of closed

@@ -5,7 +5,9 @@ import (
 	"errors"
 	"fmt"
 	"log/slog"
+	"maps"
 	"net"
+	"slices"
 	"sync"
 	"sync/atomic"
 	"time"
@@ -62,11 +64,9 @@ const lease = 30 * time.Second
 func newWorker(cfg configs.Config, log *slog.Logger) *worker {
 	registry := prometheus.NewRegistry()
 	registry.MustRegister(collectors.NewGoCollector(), collectors.NewProcessCollector(collectors.ProcessCollectorOpts{}))
-	return &worker{
-		cfg: cfg, log: log, registry: registry,
-		metrics: metrics.New(registry, metrics.Build(buildOf())),
-		started: make(chan struct{}),
-	}
+	m := metrics.New(registry, metrics.Build(buildOf()))
+	m.Know(slices.Sorted(maps.Keys(cfg.Quota.Titles))...)
+	return &worker{cfg: cfg, log: log, registry: registry, metrics: m, started: make(chan struct{})}
 }
 
 // run works until ctx ends, and then stops in order.
@@ -147,7 +147,7 @@ func refusal(ctx context.Context) error {
 
 // work takes jobs until ctx ends, or until the queue can't be consumed any more.
 func (w *worker) work(ctx context.Context, q *queue.Queue, d *dispatcher.Dispatcher) error {
-	metrics.Watch(w.registry, d, q)
+	w.metrics.Watch(w.registry, d, q)
 	ctx, stop := context.WithCancel(ctx)
 	defer stop()
 	consumed := make(chan error, 1)
