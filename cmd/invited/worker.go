@@ -85,6 +85,7 @@ func (w *worker) run(ctx context.Context) (err error) {
 		return err
 	}
 	defer client.CloseIdleConnections()
+	metrics.WatchTokens(w.registry, options.Tokens)
 
 	admin, err := serveAdmin(ctx, w.cfg.Admin.Listen, metrics.Handler(w.registry, w.alive, w.ready), w.log)
 	if err != nil {
