@@ -12,6 +12,7 @@ import (
 
 	"github.com/invitedhq/invited/configs"
 	"github.com/invitedhq/invited/queue"
+	"github.com/invitedhq/invited/xbl"
 	"github.com/invitedhq/invited/xbl/xblsim"
 )
 
@@ -41,6 +42,24 @@ func TestTheMetricsOfAWorkerLeadToTheTraceOfAJob(t *testing.T) {
 	}
 	assert.NotContains(t, scraped(t, w), "invited_token_expiry_timestamp_seconds", "a static token has no date")
 	stop()
+}
+
+// dated stands for a token source that knows when its tokens end.
+type dated struct {
+	xbl.TokenSource
+	at time.Time
+}
+
+func (d dated) EarliestExpiry() time.Time { return d.at }
+
+func TestTheExpiryIsThatOfTheTokenSourceOfNow(t *testing.T) {
+	at := time.Unix(1_800_000_000, 0)
+	source := newReplaceable(dated{at: at})
+	assert.Equal(t, at, source.EarliestExpiry())
+	source.replace(xbl.Static("XBL3.0 x=hash;s3cret"))
+	assert.Zero(t, source.EarliestExpiry(), "it has no date")
+	source.replace(dated{at: at.Add(time.Hour)})
+	assert.Equal(t, at.Add(time.Hour), source.EarliestExpiry())
 }
 
 // scraped is what Prometheus gets from a worker.

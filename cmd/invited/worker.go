@@ -5,9 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"log/slog"
-	"maps"
 	"net"
-	"slices"
 	"sync"
 	"sync/atomic"
 	"time"
@@ -65,7 +63,7 @@ func newWorker(cfg configs.Config, log *slog.Logger) *worker {
 	registry := prometheus.NewRegistry()
 	registry.MustRegister(collectors.NewGoCollector(), collectors.NewProcessCollector(collectors.ProcessCollectorOpts{}))
 	m := metrics.New(registry, metrics.Build(buildOf()))
-	m.Know(slices.Sorted(maps.Keys(cfg.Quota.Titles))...)
+	m.Know(titlesOf(cfg.Quota)...)
 	return &worker{cfg: cfg, log: log, registry: registry, metrics: m, started: make(chan struct{})}
 }
 
