@@ -49,6 +49,8 @@ type CallEnded struct {
 	Kind       xbl.Kind // zero: sent
 	Took       time.Duration
 	Blocked    time.Duration // by how much its answer extended the key's Retry-After
+	// Traceparents are those of its jobs that have one, as their producers sent them; nil: none has.
+	Traceparents []string
 }
 
 // JobEnded is one job whose ending is stored and acknowledged.
@@ -60,6 +62,8 @@ type JobEnded struct {
 	// Cancelled is how many recipients were dropped.
 	Cancelled int
 	Took      time.Duration // from publish to the last 204; zero where nothing was sent
+	// Traceparent is the job's, as its producer sent it; empty: none.
+	Traceparent string
 }
 
 // DeadLetter is one stored dead letter. What is no job has no recipients.

@@ -43,6 +43,8 @@ type system struct {
 	wrap   func(dispatcher.Store) dispatcher.Store // nil: the queue itself is the store
 	tenure func(dispatcher.Tenure) dispatcher.Tenure
 
+	observer dispatcher.Observer
+
 	publisher *queue.Publisher
 	reader    *queue.Reader
 	results   []queue.Result
@@ -68,7 +70,7 @@ func inFakeTimeWith(t *testing.T, o xblsim.Options, q queue.Options, test func(t
 func newSystem(t *testing.T, o xblsim.Options, q queue.Options) *system {
 	t.Helper()
 	o.CallLog = 100_000
-	s := &system{t: t, sim: xblsim.New(o), api: newPipeListener(), tokens: t.TempDir()}
+	s := &system{t: t, sim: xblsim.New(o), api: newPipeListener(), tokens: t.TempDir(), observer: nobody{}}
 	server := &http.Server{Handler: s.sim, ErrorLog: slog.NewLogLogger(slog.DiscardHandler, slog.LevelError)}
 	served := make(chan struct{})
 	go func() { defer close(served); _ = server.Serve(s.api) }()
@@ -170,7 +172,7 @@ func (s *system) joinOver(provider nats.InProcessConnProvider, opts ...nats.Opti
 	if s.tenure != nil {
 		tenure = s.tenure(q)
 	}
-	d := dispatcher.New(s.cfg, client, store, tenure, nobody{})
+	d := dispatcher.New(s.cfg, client, store, tenure, s.observer)
 	ctx, cancel := context.WithCancel(context.Background())
 	var consumed, ran error
 	var both sync.WaitGroup

@@ -264,10 +264,11 @@ func (l *loop) call(ctx context.Context, c *plan.Call) {
 func (l *loop) answered(a answer) {
 	// The loop's own time, not the answer's: it is never earlier than a time
 	// the plan was told before, and a window that is held a little longer is safe.
+	traced := traceparentsOf(a.call) // now: the answer may part the call's jobs
 	blocked := l.plan.Answer(time.Now(), a.call, a.err)
 	ended := CallEnded{
 		TitleID: a.call.Key.TitleID, Lane: a.call.Lane, Recipients: len(a.call.InvitedUsers),
-		Took: a.at.Sub(a.call.Started), Blocked: blocked,
+		Took: a.at.Sub(a.call.Started), Blocked: blocked, Traceparents: traced,
 	}
 	if a.err != nil {
 		ended.Kind = a.err.Kind
@@ -277,4 +278,13 @@ func (l *loop) answered(a answer) {
 		}
 	}
 	l.observer.CallEnded(ended)
+}
+
+func traceparentsOf(c *plan.Call) (all []string) {
+	for j := range c.EachJob() {
+		if v := j.Ref.(*held).delivery.Traceparent; v != "" {
+			all = append(all, v)
+		}
+	}
+	return all
 }

@@ -97,7 +97,10 @@ func (l *loop) noted(s stored) {
 }
 
 func endedOf(h *held) JobEnded {
-	e := JobEnded{TitleID: h.delivery.Address.TitleID, Lane: h.delivery.Lane, Sent: h.end.Sent, Cancelled: h.end.Cancelled}
+	e := JobEnded{
+		TitleID: h.delivery.Address.TitleID, Lane: h.delivery.Lane, Sent: h.end.Sent, Cancelled: h.end.Cancelled,
+		Traceparent: h.delivery.Traceparent,
+	}
 	for _, dead := range h.end.Dead {
 		e.Dead = append(e.Dead, DeadLetter{Reason: dead.Reason, Recipients: len(dead.Recipients)})
 	}

@@ -2,6 +2,7 @@ package metrics
 
 import (
 	"context"
+	"maps"
 	"time"
 
 	"github.com/prometheus/client_golang/prometheus"
@@ -21,29 +22,43 @@ type Waiting interface {
 }
 
 // Watch registers the gauges that are read from the worker and from the queue
-// at each scrape. While one of them can't answer, its gauges are absent.
-func Watch(reg prometheus.Registerer, w Worker, q Waiting) {
-	reg.MustRegister(&workerGauges{worker: w}, &queueGauges{queue: q})
+// at each scrape. While one of them can't answer, its gauges are absent: an old
+// figure would be a lie.
+func (m *Metrics) Watch(reg prometheus.Registerer, w Worker, q Waiting) {
+	reg.MustRegister(newWorkerGauges(m, w), newQueueGauges(m, q))
 }
 
-var (
-	callsInFlight = prometheus.NewDesc("invited_calls_in_flight", "Calls without an answer yet.", nil, nil)
-	keysBlocked   = prometheus.NewDesc("invited_keys_blocked", "Keys (sender and title) inside a Retry-After.", []string{"title"}, nil)
-	quotaBound    = prometheus.NewDesc("invited_quota_bound",
-		"1 while jobs wait for quota, or for the end of a Retry-After, and none for this worker: more workers would not help.", nil, nil)
-	partitionsOwned = prometheus.NewDesc("invited_partitions_owned", "Partitions whose jobs are this worker's to send.", nil, nil)
-	queueJobs       = prometheus.NewDesc("invited_queue_jobs", "Jobs in the queue that have not ended.", []string{"title", "lane"}, nil)
-	queueOldest     = prometheus.NewDesc("invited_queue_oldest_seconds",
-		"Age of the oldest job in the queue that has not ended; 0 when there is none.", []string{"lane"}, nil)
-)
+// gaugeTimeout bounds what a scrape waits for a gauge's figures.
+const gaugeTimeout = 2 * time.Second
 
-type workerGauges struct{ worker Worker }
+func gauge(name, unit, help string, labels ...string) *prometheus.Desc {
+	return prometheus.V2.NewDesc(name, help, prometheus.UnconstrainedLabels(labels), nil, prometheus.WithUnit(unit))
+}
+
+type workerGauges struct {
+	metrics *Metrics
+	worker  Worker
+
+	callsInFlight, keysBlocked, quotaBound, partitionsOwned *prometheus.Desc
+}
+
+func newWorkerGauges(m *Metrics, w Worker) *workerGauges {
+	return &workerGauges{
+		metrics: m, worker: w,
+		callsInFlight: gauge("invited_calls_in_flight", "", "Calls without an answer yet."),
+		keysBlocked:   gauge("invited_keys_blocked", "", "Keys (sender and title) inside a Retry-After.", "title"),
+		quotaBound: gauge("invited_quota_bound", "",
+			"1 while jobs wait for quota, for the end of a Retry-After or for their campaign's rate, "+
+				"and none for this worker: more workers would not help."),
+		partitionsOwned: gauge("invited_partitions_owned", "", "Partitions whose jobs are this worker's to send."),
+	}
+}
 
 func (g *workerGauges) Describe(ch chan<- *prometheus.Desc) {
-	ch <- callsInFlight
-	ch <- keysBlocked
-	ch <- quotaBound
-	ch <- partitionsOwned
+	ch <- g.callsInFlight
+	ch <- g.keysBlocked
+	ch <- g.quotaBound
+	ch <- g.partitionsOwned
 }
 
 func (g *workerGauges) Collect(ch chan<- prometheus.Metric) {
@@ -53,27 +68,42 @@ func (g *workerGauges) Collect(ch chan<- prometheus.Metric) {
 	if err != nil {
 		return
 	}
-	ch <- prometheus.MustNewConstMetric(callsInFlight, prometheus.GaugeValue, float64(s.InFlight))
-	shown, sums := make(map[string]struct{}), make(map[string]float64)
+	ch <- prometheus.MustNewConstMetric(g.callsInFlight, prometheus.GaugeValue, float64(s.InFlight))
+	blocked := g.metrics.zeroes(maps.Keys(s.Blocked))
 	for title, n := range s.Blocked {
-		sums[labelOf(title, shown)] += float64(n)
+		blocked[g.metrics.title(title).label] += float64(n)
 	}
-	for label, n := range sums {
-		ch <- prometheus.MustNewConstMetric(keysBlocked, prometheus.GaugeValue, n, label)
+	for label, n := range blocked {
+		ch <- prometheus.MustNewConstMetric(g.keysBlocked, prometheus.GaugeValue, n, label)
 	}
 	bound := 0.0
 	if s.QuotaBound {
 		bound = 1
 	}
-	ch <- prometheus.MustNewConstMetric(quotaBound, prometheus.GaugeValue, bound)
-	ch <- prometheus.MustNewConstMetric(partitionsOwned, prometheus.GaugeValue, float64(s.Partitions))
+	ch <- prometheus.MustNewConstMetric(g.quotaBound, prometheus.GaugeValue, bound)
+	ch <- prometheus.MustNewConstMetric(g.partitionsOwned, prometheus.GaugeValue, float64(s.Partitions))
 }
 
-type queueGauges struct{ queue Waiting }
+type queueGauges struct {
+	metrics *Metrics
+	queue   Waiting
+
+	jobs, oldest *prometheus.Desc
+}
+
+func newQueueGauges(m *Metrics, q Waiting) *queueGauges {
+	return &queueGauges{
+		metrics: m, queue: q,
+		jobs: gauge("invited_queue_jobs", "jobs",
+			"Jobs in the queue that have not ended, whichever worker has them; every worker says the same.", "title", "lane"),
+		oldest: gauge("invited_queue_oldest_seconds", "seconds",
+			"Age of the oldest job in the queue that has not ended, whichever worker has it; 0 when there is none.", "lane"),
+	}
+}
 
 func (g *queueGauges) Describe(ch chan<- *prometheus.Desc) {
-	ch <- queueJobs
-	ch <- queueOldest
+	ch <- g.jobs
+	ch <- g.oldest
 }
 
 func (g *queueGauges) Collect(ch chan<- prometheus.Metric) {
@@ -83,19 +113,25 @@ func (g *queueGauges) Collect(ch chan<- prometheus.Metric) {
 	if err != nil {
 		return
 	}
-	type series struct{ title, lane string }
-	shown, sums := make(map[string]struct{}), make(map[series]float64)
+	seen := func(yield func(uint32) bool) {
+		for _, w := range s.Waiting {
+			if !yield(w.TitleID) {
+				return
+			}
+		}
+	}
+	waiting := lanes(func(string) map[string]float64 { return g.metrics.zeroes(seen) })
 	for _, w := range s.Waiting {
-		sums[series{labelOf(w.TitleID, shown), w.Lane.String()}] += float64(w.Jobs)
+		waiting.of(w.Lane)[g.metrics.title(w.TitleID).label] += float64(w.Jobs)
 	}
-	for k, n := range sums {
-		ch <- prometheus.MustNewConstMetric(queueJobs, prometheus.GaugeValue, n, k.title, k.lane)
-	}
-	for _, lane := range []queue.Lane{queue.Interactive, queue.Bulk} {
+	for _, lane := range queue.Lanes() {
+		for label, n := range waiting.of(lane) {
+			ch <- prometheus.MustNewConstMetric(g.jobs, prometheus.GaugeValue, n, label, lane.String())
+		}
 		age := 0.0
 		if oldest := s.Oldest[lane]; !oldest.IsZero() {
 			age = max(0, time.Since(oldest).Seconds())
 		}
-		ch <- prometheus.MustNewConstMetric(queueOldest, prometheus.GaugeValue, age, lane.String())
+		ch <- prometheus.MustNewConstMetric(g.oldest, prometheus.GaugeValue, age, lane.String())
 	}
 }

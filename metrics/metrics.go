@@ -2,7 +2,6 @@ package metrics
 
 import (
 	"runtime"
-	"time"
 
 	"github.com/prometheus/client_golang/prometheus"
 
@@ -26,7 +25,7 @@ type Metrics struct {
 	refreshes    map[string]prometheus.Counter // of tokens, by result
 
 	callRecipients perLane[prometheus.Observer]
-	delivery       perLane[prometheus.Observer]
+	delivery       perLane[prometheus.ExemplarObserver]
 	redeliveries   perLane[prometheus.Counter]
 
 	titles titles
@@ -36,37 +35,48 @@ var _ dispatcher.Observer = (*Metrics)(nil)
 
 // New registers all metrics that are counted as things happen.
 func New(reg prometheus.Registerer, build Build) *Metrics {
-	counter := func(name, help string, labels ...string) *prometheus.CounterVec {
-		v := prometheus.NewCounterVec(prometheus.CounterOpts{Name: name, Help: help}, labels)
+	counter := func(name, unit, help string, labels ...string) *prometheus.CounterVec {
+		v := prometheus.NewCounterVec(prometheus.CounterOpts{Name: name, Unit: unit, Help: help}, labels)
 		reg.MustRegister(v)
 		return v
 	}
-	histogram := func(name, help string, buckets []float64, labels ...string) *prometheus.HistogramVec {
-		v := prometheus.NewHistogramVec(prometheus.HistogramOpts{Name: name, Help: help, Buckets: buckets}, labels)
+	histogram := func(name, unit, help string, buckets []float64, labels ...string) *prometheus.HistogramVec {
+		v := prometheus.NewHistogramVec(prometheus.HistogramOpts{Name: name, Unit: unit, Help: help, Buckets: buckets}, labels)
 		reg.MustRegister(v)
 		return v
 	}
-	redeliveries := counter("invited_redeliveries_total", "Jobs that were delivered again.", "lane")
-	callRecipients := histogram("invited_call_recipients", "Recipients in a call.",
+	redeliveries := counter("invited_redeliveries_total", "",
+		"Jobs that were delivered again: this worker or another had them before and did not end them.", "lane")
+	callRecipients := histogram("invited_call_recipients", "recipients", "Recipients in a call, of 16 at most.",
 		prometheus.LinearBuckets(1, 1, xbl.MaxInvitedUsers), "lane")
-	delivery := histogram("invited_delivery_seconds", "From a job's publication to its last 204.", deliveryBuckets, "lane")
-	refreshes := counter("invited_token_refreshes_total",
+	delivery := histogram("invited_delivery_seconds", "seconds",
+		"From a job's publication to its last 204, of jobs with a recipient that was sent.", deliveryBuckets, "lane")
+	refreshes := counter("invited_token_refreshes_total", "",
 		"Attempts to get a sender's token: ok when there is a new one, else why there is none.", "result")
 	m := &Metrics{
-		jobs: counter("invited_jobs_total", "Jobs that ended.", "title", "lane", "outcome"),
-		recipients: counter("invited_recipients_total", "Recipients that ended, as sent or by the reason of their dead letter.",
+		jobs: counter("invited_jobs_total", "jobs",
+			"Jobs that ended: all recipients sent, some, or none and at least one dead. "+
+				"One whose campaign was cancelled before anything of it was sent or dead is not counted.",
 			"title", "lane", "outcome"),
-		calls: counter("invited_calls_total", "Calls that were made.", "title", "result"),
-		callDuration: histogram("invited_call_duration_seconds", "Time of a call, from sending it to its answer.",
+		recipients: counter("invited_recipients_total", "recipients",
+			"Recipients of jobs that ended, as sent or by the reason of their dead letter. "+
+				"Those that were dropped because their campaign was cancelled are not counted.",
+			"title", "lane", "outcome"),
+		calls: counter("invited_calls_total", "calls", "Calls to the API that were answered or given up, by what the answer means.",
+			"title", "result"),
+		callDuration: histogram("invited_call_duration_seconds", "seconds", "Time of a call, from sending it to its answer.",
 			callBuckets, "title"),
-		throttled:   counter("invited_throttle_seconds_total", "Seconds for which keys were told to wait.", "title"),
-		deadLetters: counter("invited_dead_letters_total", "Dead letters.", "title", "reason"),
+		throttled: counter("invited_throttle_seconds_total", "seconds",
+			"Seconds for which the API told keys (sender and title) to wait, summed over keys.", "title"),
+		deadLetters: counter("invited_dead_letters_total", "",
+			"Dead letters that were stored; one has all recipients of a job with its reason.", "title", "reason"),
 
 		callRecipients: lanes(func(lane string) prometheus.Observer { return callRecipients.WithLabelValues(lane) }),
-		delivery:       lanes(func(lane string) prometheus.Observer { return delivery.WithLabelValues(lane) }),
+		delivery:       lanes(func(lane string) prometheus.ExemplarObserver { return withExemplars(delivery.WithLabelValues(lane)) }),
 		redeliveries:   lanes(func(lane string) prometheus.Counter { return redeliveries.WithLabelValues(lane) }),
 
 		refreshes: map[string]prometheus.Counter{refreshed: refreshes.WithLabelValues(refreshed)},
+		titles:    titles{own: make(map[uint32]*titleSeries)},
 	}
 	for _, k := range xbl.TokenErrorKinds() {
 		m.refreshes[k.String()] = refreshes.WithLabelValues(k.String())
@@ -101,7 +111,7 @@ func (m *Metrics) JobDelivered(lane queue.Lane, redelivered bool) {
 func (m *Metrics) CallEnded(c dispatcher.CallEnded) {
 	t := m.title(c.TitleID)
 	t.calls[c.Kind].Inc()
-	t.callDuration.Observe(c.Took.Seconds())
+	t.callDuration.ObserveWithExemplar(c.Took.Seconds(), exemplarOf(c.Traceparents...))
 	t.throttled.Add(c.Blocked.Seconds())
 	m.callRecipients.of(c.Lane).Observe(float64(c.Recipients))
 }
@@ -119,7 +129,7 @@ func (m *Metrics) JobEnded(j dispatcher.JobEnded) {
 		t.deadLetters[letter.Reason].Inc()
 	}
 	if j.Took > 0 {
-		m.delivery.of(j.Lane).Observe(j.Took.Seconds())
+		m.delivery.of(j.Lane).ObserveWithExemplar(j.Took.Seconds(), exemplarOf(j.Traceparent))
 	}
 }
 
@@ -135,7 +145,9 @@ func (m *Metrics) TokenRefreshed(problem *xbl.TokenError) {
 	m.refreshes[result].Inc()
 }
 
-// outcomeOf is empty for a job of which nothing was sent, nor is dead: its campaign was cancelled.
+// outcomeOf is empty for a job of which nothing was sent, nor is dead: its
+// campaign was cancelled. None of the contract's outcomes would be true of it,
+// and dead would alert; the campaign's status counts what was dropped.
 func outcomeOf(j dispatcher.JobEnded) string {
 	switch {
 	case j.Sent == 0 && len(j.Dead) == 0:
@@ -162,6 +174,3 @@ func (p *perLane[T]) of(l queue.Lane) T {
 	}
 	return p.interactive
 }
-
-// gaugeTimeout bounds what a scrape waits for a gauge's figures.
-const gaugeTimeout = 2 * time.Second

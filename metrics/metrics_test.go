@@ -22,6 +22,8 @@ import (
 	"github.com/invitedhq/invited/xbl"
 )
 
+const openMetrics = "application/openmetrics-text; version=1.0.0"
+
 // worker and waiting stand for the running parts that gauges are read from.
 type worker struct {
 	holds dispatcher.Snapshot
@@ -40,7 +42,7 @@ func (q waiting) Stats(context.Context) (queue.Stats, error) { return q.stats, q
 func TestEveryMetricOfTheContractIsThereWithItsLabels(t *testing.T) {
 	reg := prometheus.NewRegistry()
 	m := metrics.New(reg, metrics.Build{Version: "v1", Revision: "abc"})
-	metrics.Watch(reg, worker{holds: dispatcher.Snapshot{
+	m.Watch(reg, worker{holds: dispatcher.Snapshot{
 		InFlight: 2, Partitions: 5, Held: plan.Held{Blocked: map[uint32]int{730: 3}, QuotaBound: true},
 	}}, waiting{stats: queue.Stats{
 		Waiting: []queue.Waiting{{TitleID: 730, Lane: queue.Bulk, Jobs: 7}},
@@ -86,6 +88,7 @@ func TestEveryMetricOfTheContractIsThereWithItsLabels(t *testing.T) {
 		`invited_quota_bound 1`,
 		`invited_partitions_owned 5`,
 		`invited_queue_jobs{lane="bulk",title="730"} 7`,
+		`invited_queue_jobs{lane="interactive",title="730"} 0`,
 		`invited_queue_oldest_seconds{lane="bulk"} 0`,
 	} {
 		assert.Contains(t, scrape(t, reg), line+"\n")
@@ -105,33 +108,16 @@ func TestLanesAreThereWithZeroBeforeAnythingHappened(t *testing.T) {
 	assert.Contains(t, text, `version="unknown"`)
 }
 
-func TestTheNumberOfSeriesIsBoundedWhateverTitlesThereAre(t *testing.T) {
-	reg := prometheus.NewRegistry()
-	m := metrics.New(reg, metrics.Build{})
-	stats, blocked := queue.Stats{}, map[uint32]int{}
-	for title := range uint32(10_000) {
-		m.CallEnded(dispatcher.CallEnded{TitleID: title + 1})
-		blocked[title+1] = 1
-		stats.Waiting = append(stats.Waiting, queue.Waiting{TitleID: title + 1, Jobs: 2})
-	}
-	metrics.Watch(reg, worker{holds: dispatcher.Snapshot{Held: plan.Held{Blocked: blocked}}}, waiting{stats: stats})
-	text := scrape(t, reg)
-	assert.Contains(t, text, `invited_calls_total{result="sent",title="other"} 9900`)
-	assert.Contains(t, text, `invited_keys_blocked{title="other"} 9900`)
-	assert.Contains(t, text, `invited_queue_jobs{lane="interactive",title="other"} 19800`)
-	assert.Less(t, strings.Count(text, "\n"), 10_000)
-}
-
 func TestGaugesAreAbsentWhileTheirSourceCantAnswer(t *testing.T) {
 	reg := prometheus.NewRegistry()
-	metrics.Watch(reg, worker{err: errors.New("busy")}, waiting{err: errors.New("no NATS")})
+	metrics.New(prometheus.NewRegistry(), metrics.Build{}).Watch(reg, worker{err: errors.New("busy")}, waiting{err: errors.New("no NATS")})
 	assert.NotContains(t, scrape(t, reg), "invited_", "an old figure would be a lie")
 }
 
 func TestOpenMetricsIsSpoken(t *testing.T) {
 	reg := prometheus.NewRegistry()
 	metrics.New(reg, metrics.Build{})
-	_, body := get(t, metrics.Handler(reg, nil, nil), "/metrics", "application/openmetrics-text")
+	_, body := get(t, metrics.Handler(reg, nil, nil), "/metrics", openMetrics)
 	assert.True(t, strings.HasSuffix(body, "# EOF\n"))
 }
 
@@ -165,4 +151,29 @@ func scrape(t *testing.T, reg *prometheus.Registry) string {
 	t.Helper()
 	_, body := get(t, metrics.Handler(reg, nil, nil), "/metrics", "")
 	return body
+}
+
+func TestWhatACancelledCampaignDroppedIsNoOutcome(t *testing.T) {
+	reg := prometheus.NewRegistry()
+	m := metrics.New(reg, metrics.Build{})
+	rejected := []dispatcher.DeadLetter{{Reason: queue.Rejected, Recipients: 1}}
+	for _, j := range []dispatcher.JobEnded{
+		{Cancelled: 16},
+		{Cancelled: 10, Sent: 6},
+		{Cancelled: 9, Sent: 6, Dead: rejected},
+		{Cancelled: 15, Dead: rejected},
+	} {
+		j.TitleID, j.Lane = 730, queue.Bulk
+		m.JobEnded(j)
+	}
+	text := scrape(t, reg)
+	for _, line := range []string{
+		`invited_jobs_total{lane="bulk",outcome="sent",title="730"} 0`,
+		`invited_jobs_total{lane="bulk",outcome="partial",title="730"} 2`,
+		`invited_jobs_total{lane="bulk",outcome="dead",title="730"} 1`,
+		`invited_recipients_total{lane="bulk",outcome="sent",title="730"} 12`,
+		`invited_recipients_total{lane="bulk",outcome="rejected",title="730"} 2`,
+	} {
+		assert.Contains(t, text, line+"\n")
+	}
 }

@@ -1,6 +1,8 @@
 package metrics
 
 import (
+	"iter"
+	"slices"
 	"strconv"
 	"sync"
 
@@ -10,21 +12,26 @@ import (
 	"github.com/invitedhq/invited/xbl"
 )
 
-// MaxTitles is how many titles have series of their own; the rest is "other".
+// MaxTitles is how many titles have a label of their own; the rest is "other".
 const MaxTitles = 100
 
 const otherTitles = "other"
 
-// titles gives each title its label, and its series once.
+// titles gives each title its label and its series, once and for good: the
+// first MaxTitles that are named, or that work comes from, have their own as
+// long as the worker runs. A title that is "other" stays so, or its counters
+// would begin anew in the middle of a graph.
 type titles struct {
-	mu     sync.Mutex
-	series map[string]*titleSeries
+	mu    sync.Mutex
+	own   map[uint32]*titleSeries // at most MaxTitles
+	other *titleSeries            // nil until there is a title too many
 }
 
-// titleSeries is every series of one title, looked up once.
+// titleSeries is every series of one label, looked up once.
 type titleSeries struct {
+	label        string
 	calls        map[xbl.Kind]prometheus.Counter // 0: sent
-	callDuration prometheus.Observer
+	callDuration prometheus.ExemplarObserver
 	throttled    prometheus.Counter
 	deadLetters  map[queue.Reason]prometheus.Counter
 	lanes        perLane[laneSeries]
@@ -36,32 +43,56 @@ type laneSeries struct {
 	dead map[queue.Reason]prometheus.Counter
 }
 
+// Know gives titles their labels, and series with 0, before any work of theirs
+// is seen: those that the configuration names are not to be "other" because a
+// producer published for a hundred others first.
+func (m *Metrics) Know(ids ...uint32) {
+	for _, id := range ids {
+		m.title(id)
+	}
+}
+
+// title allocates only for a title that gets its label now.
 func (m *Metrics) title(id uint32) *titleSeries {
-	label := strconv.FormatUint(uint64(id), 10)
-	m.titles.mu.Lock()
-	defer m.titles.mu.Unlock()
-	if s := m.titles.series[label]; s != nil {
+	t := &m.titles
+	t.mu.Lock()
+	defer t.mu.Unlock()
+	switch s := t.own[id]; {
+	case s != nil:
 		return s
+	case len(t.own) < MaxTitles:
+		s = m.newTitle(strconv.FormatUint(uint64(id), 10))
+		t.own[id] = s
+		return s
+	case t.other == nil:
+		t.other = m.newTitle(otherTitles)
 	}
-	if len(m.titles.series) >= MaxTitles {
-		label = otherTitles
-		if s := m.titles.series[label]; s != nil {
-			return s
-		}
+	return t.other
+}
+
+// zeroes has a 0 for each label there is, those of ids among them. Smaller ids
+// get theirs first, so that workers that see the same titles at once agree.
+func (m *Metrics) zeroes(ids iter.Seq[uint32]) map[string]float64 {
+	m.Know(slices.Sorted(ids)...)
+	t := &m.titles
+	t.mu.Lock()
+	defer t.mu.Unlock()
+	sums := make(map[string]float64, len(t.own)+1)
+	for _, s := range t.own {
+		sums[s.label] = 0
 	}
-	if m.titles.series == nil {
-		m.titles.series = make(map[string]*titleSeries)
+	if t.other != nil {
+		sums[t.other.label] = 0
 	}
-	s := m.newTitle(label)
-	m.titles.series[label] = s
-	return s
+	return sums
 }
 
 // newTitle makes all series of a title, so that they are there with 0.
 func (m *Metrics) newTitle(label string) *titleSeries {
 	s := &titleSeries{
+		label:        label,
 		calls:        map[xbl.Kind]prometheus.Counter{0: m.calls.WithLabelValues(label, "sent")},
-		callDuration: m.callDuration.WithLabelValues(label),
+		callDuration: withExemplars(m.callDuration.WithLabelValues(label)),
 		throttled:    m.throttled.WithLabelValues(label),
 		deadLetters:  make(map[queue.Reason]prometheus.Counter),
 	}
@@ -86,14 +117,4 @@ func (m *Metrics) newTitle(label string) *titleSeries {
 		return l
 	})
 	return s
-}
-
-// labelOf is the label of a title that may have no series of its own.
-func labelOf(id uint32, shown map[string]struct{}) string {
-	label := strconv.FormatUint(uint64(id), 10)
-	if _, ok := shown[label]; !ok && len(shown) >= MaxTitles {
-		return otherTitles
-	}
-	shown[label] = struct{}{}
-	return label
 }

@@ -9,11 +9,13 @@ import (
 	"sync"
 	"sync/atomic"
 	"syscall"
+	"time"
 
 	"github.com/coreos/go-systemd/v22/daemon"
 
 	"github.com/invitedhq/invited/configs"
 	"github.com/invitedhq/invited/dispatcher"
+	"github.com/invitedhq/invited/metrics"
 	"github.com/invitedhq/invited/queue"
 	"github.com/invitedhq/invited/xbl"
 )
@@ -101,6 +103,7 @@ func (r *reloader) reload(
 	if anyOf(changed, "quota.") {
 		c := dispatcherConfig(now, queue.Options{}, w.log).Plan
 		d.Reconfigure(c.Limits, c.Titles)
+		w.metrics.Know(titlesOf(now.Quota)...)
 		q.AnnounceQuota(announcedQuota(now.Quota))
 	}
 	for _, c := range changed {
@@ -132,7 +135,10 @@ type replaceable struct {
 	now atomic.Pointer[xbl.TokenSource]
 }
 
-var _ xbl.TokenSource = (*replaceable)(nil)
+var (
+	_ xbl.TokenSource  = (*replaceable)(nil)
+	_ metrics.Expiring = (*replaceable)(nil)
+)
 
 func newReplaceable(s xbl.TokenSource) *replaceable {
 	r := new(replaceable)
@@ -145,6 +151,14 @@ func (r *replaceable) replace(s xbl.TokenSource) { r.now.Store(&s) }
 // Token implements xbl.TokenSource.
 func (r *replaceable) Token(ctx context.Context, sender string) (xbl.Token, error) {
 	return (*r.now.Load()).Token(ctx, sender)
+}
+
+// EarliestExpiry implements metrics.Expiring, where the source of now does.
+func (r *replaceable) EarliestExpiry() time.Time {
+	if s, ok := (*r.now.Load()).(metrics.Expiring); ok {
+		return s.EarliestExpiry()
+	}
+	return time.Time{}
 }
 
 // Refused implements xbl.TokenSource. A token of the source before is none of the new one's, which ignores it.

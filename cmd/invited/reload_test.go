@@ -57,10 +57,14 @@ func TestAHangupPutsWhatCanBeChangedInForceAndSaysWhatChanged(t *testing.T) {
 
 	write("quota: {windows: [{max: 2, per: 4m}, {max: no\n")
 	said("the configuration has a mistake; nothing is changed")
-	write("quota: {windows: [{max: 50, per: 1s}]}\nlog: {level: debug}\ndispatch: {shutdown_grace: 1m}\n")
+	write("quota: {windows: [{max: 50, per: 1s}], titles: {\"570\": {max_in_flight: 2}}}\nlog: {level: debug}\ndispatch: {shutdown_grace: 1m}\n")
 	said("was [{max: 2, per: 4m}]", "log.level: debug, was info", "a change of the configuration takes a restart", "dispatch.shutdown_grace: 1m, was 20s",
 		"level=DEBUG")
 	arrived(4)
+	harness.Until(t, 10*time.Second, "a title that is named now has its metrics", func() bool {
+		_, metrics := harness.Get(t, w.Admin+"/metrics")
+		return strings.Contains(metrics, `invited_calls_total{result="sent",title="570"} 0`)
+	})
 
 	token := func(t string) string { return fmt.Sprintf("tokens: {static: {authorization: %q}}\n", t) }
 	write(token(refused))

@@ -3,6 +3,8 @@ package main
 import (
 	"fmt"
 	"log/slog"
+	"maps"
+	"slices"
 
 	"github.com/invitedhq/invited/configs"
 	"github.com/invitedhq/invited/dispatcher"
@@ -88,6 +90,9 @@ func limits(reserve float64, windows []configs.Window, maxInFlight int) plan.Lim
 	}
 	return l
 }
+
+// titlesOf are those that the configuration names, in order.
+func titlesOf(q configs.Quota) []uint32 { return slices.Sorted(maps.Keys(q.Titles)) }
 
 // announcedQuota is what tools are told of the quota.
 func announcedQuota(q configs.Quota) queue.Quota {

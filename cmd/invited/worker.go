@@ -62,11 +62,9 @@ const lease = 30 * time.Second
 func newWorker(cfg configs.Config, log *slog.Logger) *worker {
 	registry := prometheus.NewRegistry()
 	registry.MustRegister(collectors.NewGoCollector(), collectors.NewProcessCollector(collectors.ProcessCollectorOpts{}))
-	return &worker{
-		cfg: cfg, log: log, registry: registry,
-		metrics: metrics.New(registry, metrics.Build(buildOf())),
-		started: make(chan struct{}),
-	}
+	m := metrics.New(registry, metrics.Build(buildOf()))
+	m.Know(titlesOf(cfg.Quota)...)
+	return &worker{cfg: cfg, log: log, registry: registry, metrics: m, started: make(chan struct{})}
 }
 
 // run works until ctx ends, and then stops in order.
@@ -85,6 +83,7 @@ func (w *worker) run(ctx context.Context) (err error) {
 		return err
 	}
 	defer client.CloseIdleConnections()
+	metrics.WatchTokens(w.registry, options.Tokens)
 
 	admin, err := serveAdmin(ctx, w.cfg.Admin.Listen, metrics.Handler(w.registry, w.alive, w.ready), w.log)
 	if err != nil {
@@ -147,7 +146,7 @@ func refusal(ctx context.Context) error {
 
 // work takes jobs until ctx ends, or until the queue can't be consumed any more.
 func (w *worker) work(ctx context.Context, q *queue.Queue, d *dispatcher.Dispatcher) error {
-	metrics.Watch(w.registry, d, q)
+	w.metrics.Watch(w.registry, d, q)
 	ctx, stop := context.WithCancel(ctx)
 	defer stop()
 	consumed := make(chan error, 1)

@@ -2,6 +2,7 @@ package plan
 
 import (
 	"container/list"
+	"iter"
 	"slices"
 	"time"
 
@@ -49,16 +50,21 @@ type Call struct {
 }
 
 // Jobs are the jobs with recipients in the call.
-func (c *Call) Jobs() []*Job {
-	var jobs []*Job
-	for _, w := range c.parcels {
-		for _, s := range w.spans {
-			if len(jobs) == 0 || jobs[len(jobs)-1] != s.job {
-				jobs = append(jobs, s.job)
+func (c *Call) Jobs() []*Job { return slices.Collect(c.EachJob()) }
+
+// EachJob goes through them without a list.
+func (c *Call) EachJob() iter.Seq[*Job] {
+	return func(yield func(*Job) bool) {
+		var last *Job
+		for _, w := range c.parcels {
+			for _, s := range w.spans {
+				if s.job != last && !yield(s.job) {
+					return
+				}
+				last = s.job
 			}
 		}
 	}
-	return jobs
 }
 
 // New returns a planner without jobs.
