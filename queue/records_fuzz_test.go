@@ -383,6 +383,7 @@ func FuzzCampaignRecord(f *testing.F) {
 	f.Add([]byte(`{"id":"a","recipients":9223372036854775807,"stored":0}`), "7 sent=0")
 	f.Add([]byte(`{"paused":true,"startAt":"2026-12-24T18:00:00Z","rate":0.5}`), "7 sent=3 rejected=2 cancelled=5")
 	f.Add([]byte(`{"cancelled":true,"rate":1e300}`), "7 sent=3 cancelled=-5")
+	f.Add([]byte(`{"rate":-0.0}`), "7 sent=3 cancelled=5 maybeDuplicate")
 	f.Fuzz(func(t *testing.T, data []byte, header string) {
 		if terms, err := decodeTerms(data); err == nil {
 			written, err := json.Marshal(terms)

@@ -79,6 +79,9 @@ func (t *tally) count(sequence uint64, r Result, h nats.Header) {
 	again := h.Get(headerReplay) != ""
 	if s, ok := decodeSuperseded(h.Get(headerSupersedes)); ok && s.sequence < sequence && t.has(s.sequence) {
 		t.apply(-1, ended{s.sent, s.dead, s.cancelled}, r.ID, again)
+		if s.maybe {
+			t.MaybeDuplicate--
+		}
 	}
 	t.apply(1, ended{r.Sent, r.deadByReason(h), r.Cancelled}, r.ID, again)
 	if r.MaybeDuplicate {
