@@ -73,7 +73,39 @@ func TestAnUploadThatIsCancelledStops(t *testing.T) {
 			}
 		})
 		require.ErrorIs(t, err, queue.ErrCancelled)
-		assert.Equal(t, 5, f.count(queue.CampaignsStream))
+		assert.Equal(t, 4, f.count(queue.CampaignsStream))
+	})
+}
+
+// What is stored of an upload can end faster than the upload goes on.
+func TestACampaignThatWasCancelledDuringItsUploadStaysSo(t *testing.T) {
+	inFakeTime(t, queue.Options{}, func(t *testing.T, f *fixture) {
+		uploader, o, w := organize(t, f.nc, 1), organize(t, f.nc, 1), f.consume()
+		cancelled := false
+		uploader.Interpose(func(stream, _ string) {
+			s, err := o.Status(t.Context(), campaign)
+			if err != nil || stream != queue.ControlStream || s.Uploaded < 16*4 || cancelled {
+				return
+			}
+			// Just before it looks whether it is cancelled, with the fifth batch written down.
+			cancelled = true
+			for range 4 {
+				f.settle(w.next(), queue.Ending{Cancelled: 16})
+			}
+			f.eventually(queue.CampaignsStream, 0)
+			_, err = o.Cancel(t.Context(), campaign)
+			require.NoError(t, err)
+			s = f.status(campaign)
+			assert.Equal(t, queue.CampaignCancelling, s.State, "the fifth batch may be stored yet")
+			assert.Equal(t, []int{16 * 4, 16 * 6}, []int{s.Cancelled, s.Left})
+		})
+		_, err := uploader.Start(t.Context(), queue.CampaignOrder{Address: campaign}, players(1, 16*10), nil)
+		require.ErrorIs(t, err, queue.ErrCancelled)
+		require.True(t, cancelled)
+		time.Sleep(2 * time.Minute)
+		s := f.status(campaign)
+		assert.Equal(t, queue.CampaignCancelled, s.State, "it can't be stored any more")
+		assert.Equal(t, []int{16 * 10, 0}, []int{s.Cancelled, s.Left})
 	})
 }
 
