@@ -17,16 +17,16 @@ type CampaignState string
 
 // The states.
 const (
-	CampaignUploading  CampaignState = "uploading"  // not all of its jobs are stored: an upload is under way, or was interrupted
-	CampaignScheduled  CampaignState = "scheduled"  // its start is still to come
-	CampaignWaiting    CampaignState = "waiting"    // nothing of it has ended
-	CampaignSending    CampaignState = "sending"    // some have
-	CampaignPaused     CampaignState = "paused"     // until it is resumed
+	CampaignUploading CampaignState = "uploading" // not all of its jobs are stored: an upload is under way, or was interrupted
+	CampaignScheduled CampaignState = "scheduled" // its start is still to come
+	CampaignWaiting   CampaignState = "waiting"   // nothing of it has ended
+	CampaignSending   CampaignState = "sending"   // some have
+	CampaignPaused    CampaignState = "paused"    // until it is resumed
 	// CampaignCancelling: what is unsent is being dropped, as soon as a worker runs; or a batch of its upload, which was
 	// interrupted less than a minute or so ago, may be stored yet.
 	CampaignCancelling CampaignState = "cancelling"
-	CampaignCancelled  CampaignState = "cancelled"  // it has been
-	CampaignEnded      CampaignState = "ended"      // nothing waits. One without an order may go on
+	CampaignCancelled  CampaignState = "cancelled" // it has been
+	CampaignEnded      CampaignState = "ended"     // nothing waits. One without an order may go on
 )
 
 // CampaignStatus is how a campaign gets on: what is stored of how its jobs, and
