@@ -1,6 +1,7 @@
 package queue_test
 
 import (
+	"fmt"
 	"math"
 	"testing"
 	"time"
@@ -168,6 +169,42 @@ func TestWhatMayHaveBeenSentIsKnownThoughTheCampaignIsPausedMeanwhile(t *testing
 		require.NoError(t, err)
 		assert.True(t, w.next().MaybeSent, "the worker in between never had it, and told all the same")
 	})
+}
+
+// A server that is restarted knows no consumer any more, and not what was delivered by it.
+func TestWhatMayHaveBeenSentIsKnownAfterAPauseThoughAllWasRestarted(t *testing.T) {
+	for _, another := range []bool{false, true} {
+		t.Run(fmt.Sprintf("resumed under another owner %t", another), func(t *testing.T) {
+			inFakeTime(t, queue.Options{}, func(t *testing.T, f *fixture) {
+				gone := connect(t, f.server)
+				gone.open(queue.Options{})
+				w := gone.consume()
+				f.publish(campaign, job("a"))
+				w.next() // and it may have sent it
+				o := organize(t, f.nc, 3)
+				_, err := o.Pause(t.Context(), campaign)
+				require.NoError(t, err)
+				w.die()
+				for _, name := range f.consumers() { // as a restart does, for they are kept in memory
+					s, err := f.js.Stream(t.Context(), queue.CampaignsStream)
+					require.NoError(t, err)
+					require.NoError(t, s.DeleteConsumer(t.Context(), name))
+				}
+
+				heir := f.consume()
+				heir.none(20 * time.Second)
+				if another {
+					heir.stop() // in order
+					last := connect(t, f.server)
+					last.open(queue.Options{})
+					heir = last.consume()
+				}
+				_, err = o.Resume(t.Context(), campaign)
+				require.NoError(t, err)
+				assert.True(t, heir.next().MaybeSent)
+			})
+		})
+	}
 }
 
 func TestACampaignWaitsWhileWhatIsWantedOfItCantBeRead(t *testing.T) {
