@@ -207,6 +207,28 @@ func TestWhatMayHaveBeenSentIsKnownAfterAPauseThoughAllWasRestarted(t *testing.T
 	}
 }
 
+func TestACampaignStaysPausedThoughItsRecordIsDeletedWithItsStream(t *testing.T) {
+	inFakeTime(t, queue.Options{}, func(t *testing.T, f *fixture) {
+		w := f.consume()
+		f.publish(campaign, job("a"))
+		o := organize(t, f.nc, 3)
+		_, err := o.Pause(t.Context(), campaign)
+		require.NoError(t, err)
+		time.Sleep(time.Second)
+		require.NoError(t, w.next().Release(0))
+		w.none(10 * time.Second)
+		require.NoError(t, f.js.DeleteStream(t.Context(), queue.ControlStream))
+		w.none(20 * time.Second)
+		w.stop()
+		w = f.consume()
+		w.none(20 * time.Second)
+		assert.Equal(t, queue.CampaignPaused, f.status(campaign).State)
+		_, err = o.Resume(t.Context(), campaign)
+		require.NoError(t, err)
+		assert.Equal(t, "a", w.next().ID())
+	})
+}
+
 func TestACampaignWaitsWhileWhatIsWantedOfItCantBeRead(t *testing.T) {
 	inFakeTime(t, queue.Options{}, func(t *testing.T, f *fixture) {
 		f.raw("invites.control.terms.100.alice.spring", `{"pause":true}`)
