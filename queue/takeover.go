@@ -98,7 +98,7 @@ func (s *source) resetMissing(ctx context.Context) (again bool, err error) {
 	if err != nil || first.Time.After(s.takeover.claim.at) {
 		return false, err // it was published to nobody but this owner
 	}
-	if s.takeover.claim.from == abandoned || s.steer.held {
+	if from := s.takeover.claim.from; from == abandoned || from == mine && s.steer.held {
 		info, err := s.stream.Info(ctx)
 		if err != nil {
 			return false, err
