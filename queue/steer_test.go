@@ -3,6 +3,8 @@ package queue_test
 import (
 	"fmt"
 	"math"
+	"runtime"
+	"strconv"
 	"testing"
 	"time"
 
@@ -227,6 +229,31 @@ func TestACampaignStaysPausedThoughItsRecordIsDeletedWithItsStream(t *testing.T)
 		_, err = o.Resume(t.Context(), campaign)
 		require.NoError(t, err)
 		assert.Equal(t, "a", w.next().ID())
+	})
+}
+
+func TestThousandPausedCampaignsCostAWorkerNoRequestsAndLittleMemory(t *testing.T) {
+	inFakeTime(t, queue.Options{}, func(t *testing.T, f *fixture) {
+		const many = 1000
+		for i := range many {
+			f.raw(fmt.Sprintf("invites.control.terms.100.%d.cup", i), `{"paused":true}`)
+			f.publish(queue.Address{TitleID: 100, Sender: strconv.Itoa(i), Campaign: "cup"}, job("a"))
+		}
+		heap := func() int {
+			runtime.GC()
+			var m runtime.MemStats
+			runtime.ReadMemStats(&m)
+			return int(m.HeapAlloc)
+		}
+		before := heap()
+		own := connect(t, f.server)
+		own.open(queue.Options{})
+		w := own.consume()
+		w.none(30 * time.Second)
+		assert.Less(t, heap()-before, 8<<20+many*12<<10, "bytes")
+		asked := own.nc.Stats().OutMsgs
+		w.none(time.Minute)
+		assert.Less(t, own.nc.Stats().OutMsgs-asked, uint64(60*20), "it asks for its own lease and what is new, and nothing of each")
 	})
 }
 
