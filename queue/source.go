@@ -67,7 +67,7 @@ func (q *Queue) newSource(c sourceConfig, handle func(*Delivery)) *source {
 	}
 	s := &source{
 		q: q, stream: q.streams[c.stream], partition: c.partition, steer: c.steer, handle: handle, inHand: newInHand(c.window, oneKey),
-		takeover:  takeover{claim: c.claim, window: window},
+		takeover: takeover{claim: c.claim, window: window},
 		cfg: jetstream.ConsumerConfig{
 			Durable:       c.name,
 			Description:   c.subject,
