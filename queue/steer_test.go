@@ -268,7 +268,10 @@ func TestACampaignWaitsWhileWhatIsWantedOfItCantBeRead(t *testing.T) {
 		f.publish(other, job("b"))
 		assert.Equal(t, "b", w.next().ID())
 		o := organize(t, f.nc, 3)
-		_, err := o.Resume(t.Context(), campaign)
+		_, err := o.SetRate(t.Context(), campaign, 100)
+		require.NoError(t, err)
+		w.none(20 * time.Second) // nobody has said that it is to be sent
+		_, err = o.Resume(t.Context(), campaign)
 		require.NoError(t, err, "that mends it")
 		assert.Equal(t, "a", w.next().ID())
 	})

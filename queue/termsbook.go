@@ -128,7 +128,7 @@ func (b *termsBook) note(subject string, data []byte, sequence uint64) {
 	switch {
 	case err != nil:
 		b.terms[campaign] = steer{held: true}
-		b.q.log.Error("what is wanted of a campaign can't be read; it waits until that is mended, as by invitectl campaign resume",
+		b.q.log.Error("what is wanted of a campaign can't be read; it waits until it is resumed (invitectl campaign resume)",
 			"subject", subject, "error", err)
 	case t == CampaignTerms{}:
 		delete(b.terms, campaign)
