@@ -350,8 +350,8 @@ func (c *campaigns) removeConsumer(ctx context.Context, name string) {
 	_ = c.stream.DeleteConsumer(ctx, name)
 }
 
-// over says whether nothing waits or is in hand. A paused campaign is never
-// over: its pause is in the consumer, and it may be waiting for its jobs.
+// over says whether nothing waits or is in hand. A campaign whose consumer an
+// operator has paused is never over: that pause would be lost with it.
 func (c *campaigns) over(ctx context.Context, r *campaign) bool {
 	ctx, cancel := context.WithTimeout(ctx, tryTimeout)
 	defer cancel()
