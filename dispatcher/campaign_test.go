@@ -1,6 +1,9 @@
 package dispatcher_test
 
 import (
+	"context"
+	"fmt"
+	"sync/atomic"
 	"testing"
 	"testing/synctest"
 	"time"
@@ -8,6 +11,7 @@ import (
 	"github.com/stretchr/testify/assert"
 	"github.com/stretchr/testify/require"
 
+	"github.com/invitedhq/invited/dispatcher"
 	"github.com/invitedhq/invited/queue"
 	"github.com/invitedhq/invited/xbl/xblsim"
 )
@@ -200,4 +204,57 @@ func TestACampaignThatWasPublishedByHandIsSteeredToo(t *testing.T) {
 		s.requireQueuesEmpty()
 		require.NoError(t, w.stop())
 	})
+}
+
+// mutedStore stores no progress once it is muted.
+type mutedStore struct {
+	dispatcher.Store
+	muted *atomic.Bool
+}
+
+func (s mutedStore) SaveProgress(ctx context.Context, d *queue.Delivery, p queue.Progress, done func(error)) {
+	if !s.muted.Load() {
+		s.Store.SaveProgress(ctx, d, p, done)
+		return
+	}
+	go func() {
+		<-ctx.Done()
+		done(ctx.Err())
+	}()
+}
+
+func TestWhatAStopCouldNotStoreOfAJobMayHaveBeenSent(t *testing.T) {
+	for _, paused := range []bool{false, true} {
+		t.Run(fmt.Sprintf("paused %t", paused), func(t *testing.T) {
+			inFakeTime(t, slowly, func(t *testing.T, s *system) {
+				s.cfg.Plan.Limits.Windows = append(s.cfg.Plan.Limits.Windows, planWindow(slowly.Quota[0]))
+				s.cfg.Grace = time.Second
+				var muted atomic.Bool
+				s.wrap = func(inner dispatcher.Store) dispatcher.Store { return mutedStore{inner, &muted} }
+				o, cup := s.organize(), campaign("cup", "raw")
+				w := s.join()
+				s.publish(cup, 800)
+				pass(2 * time.Second)
+				muted.Store(true)
+				pass(time.Second)
+				if paused {
+					_, err := o.Pause(t.Context(), cup)
+					require.NoError(t, err)
+					pass(time.Second)
+				}
+				require.ErrorIs(t, w.stop(), dispatcher.ErrGraceOver)
+				s.wrap = nil
+				w = s.join()
+				_, err := o.Resume(t.Context(), cup)
+				require.NoError(t, err)
+				pass(time.Minute)
+				results := s.ended()
+				require.Len(t, results, 1)
+				assert.Equal(t, 800, results[0].Sent)
+				assert.Positive(t, s.sim.Ledger().Duplicates)
+				assert.True(t, results[0].MaybeDuplicate)
+				require.NoError(t, w.stop())
+			})
+		})
+	}
 }

@@ -161,6 +161,35 @@ func TestWhatAWorkerLearntWithoutALeaseIsHandedOver(t *testing.T) {
 	})
 }
 
+// A job of a paused campaign does not come back.
+func TestWhatAWorkerLearntWithoutALeaseIsToldOfThoughTheCampaignIsPaused(t *testing.T) {
+	inFakeTime(t, xblsim.Options{Latency: 3500 * time.Millisecond}, func(t *testing.T, s *system) {
+		s.cfg.Plan.Limits.Windows = []plan.Window{{Max: 1, Per: time.Minute}}
+		o, cup := s.organize(), campaign("cup", "finals")
+		wire := &embeddedtest.Wire{Server: s.server}
+		first := s.joinOver(wire)
+		pass(time.Second)
+		s.publish(cup, 32)
+		pass(time.Second)
+		wire.Cut()
+		_, err := o.Pause(t.Context(), cup)
+		require.NoError(t, err)
+		pass(5 * time.Second) // half of it is sent, and that can't be stored
+		wire.Mend()
+		pass(5 * time.Second)
+		require.NoError(t, first.stop())
+		s.work()
+		_, err = o.Resume(t.Context(), cup)
+		require.NoError(t, err)
+		pass(5 * time.Minute)
+		results := s.ended()
+		require.Len(t, results, 1)
+		assert.Equal(t, 32, results[0].Sent)
+		assert.Equal(t, 16, s.sim.Ledger().Duplicates)
+		assert.True(t, results[0].MaybeDuplicate, "nobody could know any more what was sent of it")
+	})
+}
+
 func TestAJobThatWasLostTwiceIsTheNextOwners(t *testing.T) {
 	inFakeTime(t, xblsim.Options{}, func(t *testing.T, s *system) {
 		wire := &embeddedtest.Wire{Server: s.server}

@@ -42,6 +42,7 @@ type held struct {
 	ending   bool // its ending is being stored
 	end      queue.Ending
 	saving   int  // records of progress on their way
+	unsaved  bool // one of them could not be stored: this worker is stopping
 	leaving  bool // its partition is given away, or its campaign withdrawn
 	lost     bool // or was taken
 	done     bool // and nothing of the job is in a call any more

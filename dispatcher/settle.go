@@ -77,7 +77,8 @@ func (l *loop) noted(s stored) {
 			"title", h.delivery.Address.TitleID, "ending", s.ending, "error", s.err)
 	}
 	if !s.ending {
-		if h.saving--; h.saving == 0 && h.done && !h.lost {
+		h.unsaved = h.unsaved || s.err != nil && !errors.Is(s.err, queue.ErrLost)
+		if h.saving--; h.saving == 0 && h.done && !h.lost && !h.unsaved { // else leave tries once more
 			l.giveBack(h)
 		}
 		return
@@ -115,9 +116,9 @@ func endedOf(h *held) JobEnded {
 // have been sent.
 const leaveFor = 2 * time.Second
 
-// leave gives back what is left. Of a job that has ended, and could not be
-// stored, and of one whose call was cut off and may have been sent, the next
-// owner must know: what can't be told makes the stop one that was not in order.
+// leave gives back what is left. Of a job that has ended, or of which some
+// have, and could not be stored, and of one whose call was cut off and may have
+// been sent, the next owner must know: what can't be told makes the stop one that was not in order.
 func (l *loop) leave(ctx context.Context, cut bool) error {
 	ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), leaveFor)
 	defer cancel()
@@ -126,7 +127,7 @@ func (l *loop) leave(ctx context.Context, cut bool) error {
 	for _, h := range l.inOrder() {
 		switch {
 		case h.lost:
-		case h.job == nil || !h.job.MaybeDuplicate && !h.ending:
+		case h.job == nil || !h.job.MaybeDuplicate && !h.ending && !h.unsaved:
 			l.release(h.delivery)
 		default:
 			saving.Add(1)

@@ -5,6 +5,7 @@ import (
 	"crypto/sha256"
 	"encoding/hex"
 	"errors"
+	"slices"
 	"sync"
 	"time"
 
@@ -19,6 +20,12 @@ const (
 	campaignIdle = 5 * time.Second
 	// removalPause is far longer than a removal takes, and short enough if it is cut off.
 	removalPause = 10 * time.Second
+	// removeFor is how long removals go on before what is wanted of campaigns is
+	// looked at again: with many campaigns, or a slow link, they take longer than a pause may.
+	removeFor = 200 * time.Millisecond
+	// withdrawWithin is how long a campaign's source may take to stop before its
+	// jobs are given back all the same.
+	withdrawWithin = 250 * time.Millisecond
 )
 
 // campaigns runs one source for each campaign, of a partition that is this
@@ -54,6 +61,7 @@ type campaign struct {
 	*source
 	stop    context.CancelFunc
 	stopped chan struct{}
+	left    chan struct{} // closed when its jobs are given back, as its terms have changed; nil: they have not
 	checked time.Time
 }
 
@@ -130,6 +138,9 @@ func (c *campaigns) disown(partition int) bool {
 	c.mu.Unlock()
 	for _, r := range ending {
 		<-r.stopped
+		if r.left != nil {
+			<-r.left
+		}
 		known = known && r.takenOver()
 	}
 	return known
@@ -198,32 +209,66 @@ func (c *campaigns) start(subject string) {
 }
 
 // steer has each campaign whose terms have changed go by them: its source ends,
-// what the worker has in hand of it and is not in a call is given back, and a new
-// source begins.
+// what the worker has in hand of it and is not in a call is given back, and then
+// a new source begins. None waits for another one's to end.
 func (c *campaigns) steer() {
-	changed := c.changed()
+	changed, left := c.changed()
 	for _, r := range changed {
 		r.stop()
+		go c.letGo(r)
 	}
-	for _, r := range changed {
-		<-r.stopped
-		if address, err := ParseSubject(r.cfg.FilterSubject); err == nil && !r.steer.held {
-			c.worker.Withdraw(address)
-		}
+	for _, r := range left {
 		c.restart(r)
 	}
 }
 
-func (c *campaigns) changed() (changed []*campaign) {
+// changed returns the campaigns whose terms have changed, and those whose jobs are given back.
+func (c *campaigns) changed() (changed, left []*campaign) {
 	now := c.q.clock.toServer(time.Now())
 	c.mu.Lock()
 	defer c.mu.Unlock()
 	for subject, r := range c.running {
-		if r.steer != c.terms.at(subject, now) {
+		switch {
+		case r.left == nil && r.steer != c.terms.at(subject, now):
+			r.left = make(chan struct{})
 			changed = append(changed, r)
+		case r.left != nil && isClosed(r.left):
+			left = append(left, r)
 		}
 	}
-	return changed
+	return changed, left
+}
+
+func isClosed(ch <-chan struct{}) bool {
+	select {
+	case <-ch:
+		return true
+	default:
+		return false
+	}
+}
+
+// letGo gives a campaign's jobs back once its source has ended: before, they
+// would come here again. But the end may take seconds, as it asks the server, and
+// no call is to be made for that long.
+func (c *campaigns) letGo(r *campaign) {
+	defer signal(c.now)
+	defer close(r.left)
+	late := time.NewTimer(withdrawWithin)
+	defer late.Stop()
+	select {
+	case <-r.stopped:
+	case <-late.C:
+		c.withdraw(r)
+		<-r.stopped
+	}
+	c.withdraw(r)
+}
+
+func (c *campaigns) withdraw(r *campaign) {
+	if address, err := ParseSubject(r.cfg.FilterSubject); err == nil && !r.steer.held {
+		c.worker.Withdraw(address)
+	}
 }
 
 // restart begins a campaign anew whose source has ended, unless its partition was given away.
@@ -241,7 +286,11 @@ func (c *campaigns) restart(r *campaign) {
 
 // removeOver removes sources, and their consumers, of campaigns that are over.
 func (c *campaigns) removeOver(ctx context.Context) {
+	began := time.Now()
 	for _, r := range c.idle() {
+		if len(c.now) > 0 || time.Since(began) >= removeFor {
+			return
+		}
 		r.checked = time.Now()
 		if !c.over(ctx, r) || !c.remove(r) {
 			continue
@@ -255,14 +304,16 @@ func (c *campaigns) removeOver(ctx context.Context) {
 	}
 }
 
+// idle are those to look at, the one that was looked at longest ago first.
 func (c *campaigns) idle() (idle []*campaign) {
 	c.mu.Lock()
 	defer c.mu.Unlock()
 	for _, r := range c.running {
-		if !r.steer.held && r.idle() >= campaignIdle && time.Since(r.checked) >= campaignIdle {
+		if !r.steer.held && r.left == nil && r.idle() >= campaignIdle && time.Since(r.checked) >= campaignIdle {
 			idle = append(idle, r)
 		}
 	}
+	slices.SortFunc(idle, func(a, b *campaign) int { return a.checked.Compare(b.checked) })
 	return idle
 }
 
@@ -299,8 +350,8 @@ func (c *campaigns) removeConsumer(ctx context.Context, name string) {
 	_ = c.stream.DeleteConsumer(ctx, name)
 }
 
-// over says whether nothing waits or is in hand. A paused campaign is never
-// over: its pause is in the consumer, and it may be waiting for its jobs.
+// over says whether nothing waits or is in hand. A campaign whose consumer an
+// operator has paused is never over: that pause would be lost with it.
 func (c *campaigns) over(ctx context.Context, r *campaign) bool {
 	ctx, cancel := context.WithTimeout(ctx, tryTimeout)
 	defer cancel()

@@ -61,10 +61,15 @@ type superseded struct {
 	sent      int
 	dead      map[Reason]int
 	cancelled int
+	maybe     bool // it said maybeDuplicate
 }
 
-// cancelledPart comes before how many were dropped, if any were.
-const cancelledPart = " cancelled="
+const (
+	// cancelledPart comes before how many were dropped, if any were ...
+	cancelledPart = " cancelled="
+	// ... and maybePart at the end.
+	maybePart = " maybeDuplicate"
+)
 
 func encodeSuperseded(s superseded) string {
 	// Without anybody dead it ends with the number: a space at a header's end does not arrive.
@@ -72,13 +77,18 @@ func encodeSuperseded(s superseded) string {
 	if s.cancelled > 0 {
 		text += fmt.Sprintf("%s%d", cancelledPart, s.cancelled)
 	}
+	if s.maybe {
+		text += maybePart
+	}
 	return text
 }
 
 // decodeSuperseded takes only what encodeSuperseded writes.
 func decodeSuperseded(text string) (s superseded, ok bool) {
-	parts := strings.Split(text, " ")
-	if rest, cancelled, has := strings.Cut(text, cancelledPart); has {
+	words, maybe := strings.CutSuffix(text, maybePart)
+	s.maybe = maybe
+	parts := strings.Split(words, " ")
+	if rest, cancelled, has := strings.Cut(words, cancelledPart); has {
 		var err error
 		if s.cancelled, err = strconv.Atoi(cancelled); err != nil || s.cancelled > MaxInvitedUsers {
 			return s, false

@@ -80,6 +80,11 @@ func (s interposed) CreateConsumer(ctx context.Context, cfg jetstream.ConsumerCo
 	return s.Stream.CreateConsumer(context.WithoutCancel(ctx), cfg)
 }
 
+func (s interposed) Consumer(ctx context.Context, name string) (jetstream.Consumer, error) {
+	s.before("look at a consumer")
+	return s.Stream.Consumer(ctx, name)
+}
+
 // Looks looks at a campaign after each step, and returns how many results and jobs are remembered then.
 func (o *Organizer) Looks(ctx context.Context, a Address, steps ...func()) (kept []int, err error) {
 	var summed *sums

@@ -112,7 +112,7 @@ func decodeTally(data []byte) (t tallyRecord, err error) {
 	if err := json.Unmarshal(data, &t); err != nil {
 		return tallyRecord{}, err
 	}
-	counts := []int{t.Jobs, t.Sent, t.Replayed, t.NoJobs, t.MaybeDuplicate, t.OfOrder, t.Highest}
+	counts := []int{t.Jobs, t.Sent, t.Cancelled, t.Replayed, t.NoJobs, t.MaybeDuplicate, t.OfOrder, t.Highest}
 	for reason, n := range t.Dead {
 		if !reason.Known() {
 			return tallyRecord{}, errors.New("it has a reason that there is not")

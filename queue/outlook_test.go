@@ -108,7 +108,7 @@ func (f *fixture) awaitLeft(a queue.Address, left int) (s queue.CampaignStatus) 
 func TestTheWorkThatIsLeftOfACampaignPublishedByHandIsAGuess(t *testing.T) {
 	s := queue.CampaignStatus{
 		Waiting: 100, Jobs: 50, Sent: 90, Dead: map[queue.Reason]int{queue.Rejected: 20}, Replayed: 10,
-		FirstEndedAt: noon.Add(-time.Minute), LastEndedAt: noon.Add(-10 * time.Second),
+		Rate: 2, FirstEndedAt: noon.Add(-time.Minute), LastEndedAt: noon.Add(-10 * time.Second),
 	}
 	assert.Equal(t, queue.Work{Recipients: 200, Calls: 13, Raw: true, Rate: 2}, s.Work(noon),
 		"as large as those that have ended, and they share calls")

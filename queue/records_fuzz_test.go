@@ -207,6 +207,7 @@ func FuzzTallyRecord(f *testing.F) {
 		`{}`, `null`, `[]`, `{"through":7,"jobs":2,"sent":30,"dead":{"rejected":2},"ofOrder":32,"highest":2,` +
 			`"firstEndedAt":"2026-11-22T08:00:00Z","lastEndedAt":"2026-11-22T08:00:09Z","ended":[{"seq":1,"published":1795334400000000001}],` +
 			`"history":[{"at":1795334400000,"sent":0},{"at":1795334410000,"sent":30,"dead":2}]}`,
+		`{"cancelled":-1}`, `{"cancelled":9223372036854775807}`,
 		`{"sent":-1}`, `{"sent":9223372036854775807}`, `{"dead":{"rejected":-3}}`, `{"dead":{"tired":3}}`, `{"highest":9223372036854775807}`,
 		`{"history":[{"at":2,"sent":1},{"at":1,"sent":2}]}`, `{"history":[{"at":-1,"sent":1}]}`, `{"history":[{"at":9223372036854775807}]}`,
 		`{"history":[{"at":1,"sent":9223372036854775807,"dead":9223372036854775807}]}`, `{"firstEndedAt":"0000-01-01T00:00:00+23:59"}`,
@@ -229,6 +230,7 @@ func FuzzTallyRecord(f *testing.F) {
 		require.LessOrEqual(t, len(s.History), maxMarks)
 		c := s.withPartly(nil, s.status(1))
 		require.Equal(t, r.Sent+16, c.Sent)
+		require.GreaterOrEqual(t, c.Cancelled, 0)
 		require.GreaterOrEqual(t, c.DeadRecipients(), 0)
 		require.True(t, c.Rate >= 0 && c.Rate <= maxCounted, "%v", c.Rate)
 		require.LessOrEqual(t, len(c.History), maxMarks+1)
@@ -383,6 +385,7 @@ func FuzzCampaignRecord(f *testing.F) {
 	f.Add([]byte(`{"id":"a","recipients":9223372036854775807,"stored":0}`), "7 sent=0")
 	f.Add([]byte(`{"paused":true,"startAt":"2026-12-24T18:00:00Z","rate":0.5}`), "7 sent=3 rejected=2 cancelled=5")
 	f.Add([]byte(`{"cancelled":true,"rate":1e300}`), "7 sent=3 cancelled=-5")
+	f.Add([]byte(`{"rate":-0.0}`), "7 sent=3 cancelled=5 maybeDuplicate")
 	f.Fuzz(func(t *testing.T, data []byte, header string) {
 		if terms, err := decodeTerms(data); err == nil {
 			written, err := json.Marshal(terms)

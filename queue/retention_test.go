@@ -66,10 +66,35 @@ func TestANewCampaignOfACancelledOnesNameIsSent(t *testing.T) {
 		w.stop()
 
 		for range 2 { // they are emptied, and removed
-			time.Sleep(2 * time.Hour)
+			for range 8 {
+				time.Sleep(15 * time.Minute)
+				require.NoError(t, book.Update(t.Context()))
+			}
 			require.NoError(t, f.queue.ForgetCampaigns(t.Context(), time.Hour))
 			require.NoError(t, book.Update(t.Context()))
 			assert.False(t, book.Cancelled(campaign), "a worker that ran all the time knows of it")
 		}
+		_, err = o.Cancel(t.Context(), campaign)
+		require.ErrorIs(t, err, queue.ErrNoCampaign)
+	})
+}
+
+func TestAWorkerThatDidNotHearThatTermsAreGoneReadsAllAnew(t *testing.T) {
+	inFakeTime(t, queue.Options{}, func(t *testing.T, f *fixture) {
+		f.publish(campaign, job("a"))
+		_, err := organize(t, f.nc, 3).Cancel(t.Context(), campaign)
+		require.NoError(t, err)
+		book := f.queue.TermsBook()
+		require.NoError(t, book.Update(t.Context()))
+		s, err := f.js.Stream(t.Context(), queue.CampaignsStream)
+		require.NoError(t, err)
+		require.NoError(t, s.Purge(t.Context()))
+		for range 2 { // emptied, and removed
+			time.Sleep(2 * time.Hour)
+			require.NoError(t, f.queue.ForgetCampaigns(t.Context(), time.Hour))
+		}
+		require.True(t, book.Cancelled(campaign))
+		require.NoError(t, book.Update(t.Context()))
+		assert.False(t, book.Cancelled(campaign))
 	})
 }

@@ -3,7 +3,9 @@ package queue_test
 import (
 	"net"
 	"slices"
+	"strconv"
 	"sync"
+	"sync/atomic"
 	"testing"
 	"time"
 
@@ -124,4 +126,73 @@ func TestAFarWorkerTakesOverWhatGoneOnesHad(t *testing.T) {
 			})
 		})
 	}
+}
+
+// withdrawals is a worker that is done with nothing, and tells of campaigns that are withdrawn.
+type withdrawals struct {
+	queue.DeliverFunc
+	withdrawn chan queue.Address
+}
+
+func (w withdrawals) Withdraw(a queue.Address) { w.withdrawn <- a }
+
+// pause pauses a campaign, and returns how long it takes until its jobs are withdrawn.
+func (w withdrawals) pause(t *testing.T, o *queue.Organizer, a queue.Address) time.Duration {
+	t.Helper()
+	_, err := o.Pause(t.Context(), a)
+	require.NoError(t, err)
+	began := time.Now()
+	for <-w.withdrawn != a {
+	}
+	return time.Since(began)
+}
+
+// A campaign of which nothing comes, as its key's quota is used up, is looked at whether it is over.
+func TestAFarWorkerOfManyCampaignsLetsGoOfAPausedOneWithinASecond(t *testing.T) {
+	inFakeTime(t, queue.Options{Partitions: 1}, func(t *testing.T, f *fixture) {
+		const many = 300
+		far := dial(t, f.server, nats.InProcessServer(far{f.server, 20 * time.Millisecond}))
+		far.open(queue.Options{Partitions: 1})
+		w := withdrawals{func(*queue.Delivery) {}, make(chan queue.Address, many)}
+		far.work(w)
+		o := organize(t, f.nc, 3)
+		for i := range many {
+			a := campaign
+			a.Campaign = strconv.Itoa(i)
+			f.publish(a, job("a"))
+		}
+		time.Sleep(20 * time.Second)
+		for i := range 10 {
+			a := campaign
+			a.Campaign = strconv.Itoa(i)
+			time.Sleep(700 * time.Millisecond) // at any moment
+			require.Less(t, w.pause(t, o, a), time.Second)
+		}
+	})
+}
+
+func TestAPausedCampaignIsLetGoOfThoughItsConsumerHasNoAnswer(t *testing.T) {
+	inFakeTime(t, queue.Options{Partitions: 1}, func(t *testing.T, f *fixture) {
+		var silent atomic.Bool
+		f.queue.Interpose(func(stream, read string) {
+			if stream == queue.CampaignsStream && read == "look at a consumer" && silent.Load() {
+				time.Sleep(2 * time.Second)
+			}
+		})
+		w := withdrawals{func(*queue.Delivery) {}, make(chan queue.Address, 8)}
+		f.work(w)
+		for _, name := range []string{"spring", "autumn"} {
+			a := campaign
+			a.Campaign = name
+			f.publish(a, job("a"))
+		}
+		time.Sleep(2 * time.Second)
+		silent.Store(true)
+		o := organize(t, f.nc, 3)
+		for _, name := range []string{"spring", "autumn"} { // the first is stopping still
+			a := campaign
+			a.Campaign = name
+			require.Less(t, w.pause(t, o, a), time.Second)
+		}
+	})
 }

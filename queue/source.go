@@ -43,9 +43,9 @@ type source struct {
 
 	in        *intake
 	inHand    *inHand
-	swallowed chan message // by the library: see findSwallowed
-	looked    uint64       // the last sequence that was looked at for them
-	floor     uint64       // all up to this sequence were acknowledged at the last look
+	swallowed chan *message // by the library: see findSwallowed
+	looked    uint64        // the last sequence that was looked at for them
+	floor     uint64        // all up to this sequence were acknowledged at the last look
 
 	pin      atomic.Pointer[string] // that the last message came with
 	active   atomic.Int64           // when the last message came, in Unix nanoseconds
@@ -67,8 +67,7 @@ func (q *Queue) newSource(c sourceConfig, handle func(*Delivery)) *source {
 	}
 	s := &source{
 		q: q, stream: q.streams[c.stream], partition: c.partition, steer: c.steer, handle: handle, inHand: newInHand(c.window, oneKey),
-		swallowed: make(chan message, lookedAt),
-		takeover:  takeover{claim: c.claim, window: window},
+		takeover: takeover{claim: c.claim, window: window},
 		cfg: jetstream.ConsumerConfig{
 			Durable:       c.name,
 			Description:   c.subject,
@@ -83,6 +82,9 @@ func (q *Queue) newSource(c sourceConfig, handle func(*Delivery)) *source {
 			PriorityGroups: []string{ownerGroup},
 			PinnedTTL:      pinnedTTL,
 		},
+	}
+	if !s.steer.held { // there may be many thousand that are
+		s.swallowed = make(chan *message, lookedAt)
 	}
 	s.touch()
 	return s
@@ -264,7 +266,7 @@ func (s *source) handOver(ctx context.Context) {
 		}
 		select {
 		case m := <-s.swallowed:
-			s.deliver(ctx, m)
+			s.deliver(ctx, *m)
 		case <-s.in.arrived:
 		case <-s.inHand.room:
 		case <-ctx.Done():

@@ -17,14 +17,16 @@ type CampaignState string
 
 // The states.
 const (
-	CampaignUploading  CampaignState = "uploading"  // not all of its jobs are stored: an upload is under way, or was interrupted
-	CampaignScheduled  CampaignState = "scheduled"  // its start is still to come
-	CampaignWaiting    CampaignState = "waiting"    // nothing of it has ended
-	CampaignSending    CampaignState = "sending"    // some have
-	CampaignPaused     CampaignState = "paused"     // until it is resumed
-	CampaignCancelling CampaignState = "cancelling" // what is unsent is being dropped, as soon as a worker runs
-	CampaignCancelled  CampaignState = "cancelled"  // it has been
-	CampaignEnded      CampaignState = "ended"      // nothing waits. One without an order may go on
+	CampaignUploading CampaignState = "uploading" // not all of its jobs are stored: an upload is under way, or was interrupted
+	CampaignScheduled CampaignState = "scheduled" // its start is still to come
+	CampaignWaiting   CampaignState = "waiting"   // nothing of it has ended
+	CampaignSending   CampaignState = "sending"   // some have
+	CampaignPaused    CampaignState = "paused"    // until it is resumed
+	// CampaignCancelling: what is unsent is being dropped, as soon as a worker runs; or a batch of its upload, which was
+	// interrupted less than a minute or so ago, may be stored yet.
+	CampaignCancelling CampaignState = "cancelling"
+	CampaignCancelled  CampaignState = "cancelled" // it has been
+	CampaignEnded      CampaignState = "ended"     // nothing waits. One without an order may go on
 )
 
 // CampaignStatus is how a campaign gets on: what is stored of how its jobs, and
@@ -106,7 +108,7 @@ func (o *Organizer) look(ctx context.Context, a Address, before *sums) (Campaign
 		return CampaignStatus{}, before, err
 	}
 	waiting := int(info.State.Subjects[a.Subject()])
-	terms, _, changed, err := o.terms(ctx, a)
+	terms, revision, changed, err := o.terms(ctx, a) // before the order: see inDoubt
 	if err != nil {
 		return CampaignStatus{}, before, err
 	}
@@ -119,21 +121,29 @@ func (o *Organizer) look(ctx context.Context, a Address, before *sums) (Campaign
 	}
 	c := summed.withPartly(open, summed.status(waiting))
 	c.Terms, c.TermsChanged = terms, changed
-	c.settle(info.TimeStamp)
+	c.settle(info.TimeStamp, c.Waiting > 0 || summed.inDoubt(c.Left, revision, info.TimeStamp))
 	return c, &summed, nil
 }
 
-// settle says what state it is in.
-func (s *CampaignStatus) settle(now time.Time) {
-	done := s.Waiting == 0
+// inDoubt says whether the batch of an upload may still come to be stored, or to
+// end, though the campaign is cancelled by terms of a revision. Of one that is
+// written down, and has not ended, nobody knows until it can't be sent any more.
+// But a batch that was written down after the terms is not sent.
+func (s sums) inDoubt(left int, terms uint64, now time.Time) bool {
+	rest := s.order.Recipients - callSize*(s.order.Stored+s.order.Sending) // is not stored
+	return s.order.Sending > 0 && s.ordered.revision < terms && left > max(rest, 0) && now.Sub(s.ordered.at) < sendWithin+apiTimeout
+}
+
+// settle says what state it is in. going: some of its jobs have not ended, or may not.
+func (s *CampaignStatus) settle(now time.Time, going bool) {
 	switch {
-	case s.Terms.Cancelled && done:
+	case s.Terms.Cancelled && !going:
 		s.State = CampaignCancelled
 		s.Cancelled, s.Left = s.Cancelled+s.Left, 0
 	case s.Terms.Cancelled:
 		s.State = CampaignCancelling
 	case s.State == CampaignUploading:
-	case done:
+	case s.Waiting == 0:
 		s.State = CampaignEnded
 	case s.Terms.Paused:
 		s.State = CampaignPaused

@@ -21,7 +21,8 @@ var (
 )
 
 // Pause stops a campaign: within a second no worker makes a new call for it,
-// whatever is restarted, until Resume. Calls in flight are finished, and counted.
+// whatever is restarted, until Resume; one that is cut off from NATS may go on for
+// the 2.5 s that its lease lasts. Calls in flight are finished, and counted.
 // A job whose expiresAt passes meanwhile is dead-lettered when it goes on.
 // Errors of all that changes terms: ErrNoCampaign, ErrCancelled, and those of publishing.
 func (o *Organizer) Pause(ctx context.Context, a Address) (CampaignTerms, error) {
@@ -78,6 +79,9 @@ func (o *Organizer) change(ctx context.Context, a Address, change func(*Campaign
 		old, revision, _, err := o.terms(ctx, a)
 		if err != nil && !errors.Is(err, errRecord) { // one that can't be read is written over
 			return backoff.Permanent(err)
+		}
+		if err != nil {
+			old.Paused = true // as workers take it: only Resume says that it is to be sent
 		}
 		terms = old
 		if old.Cancelled {

@@ -1,7 +1,10 @@
 package queue_test
 
 import (
+	"fmt"
 	"math"
+	"runtime"
+	"strconv"
 	"testing"
 	"time"
 
@@ -73,7 +76,39 @@ func TestAnUploadThatIsCancelledStops(t *testing.T) {
 			}
 		})
 		require.ErrorIs(t, err, queue.ErrCancelled)
-		assert.Equal(t, 5, f.count(queue.CampaignsStream))
+		assert.Equal(t, 4, f.count(queue.CampaignsStream))
+	})
+}
+
+// What is stored of an upload can end faster than the upload goes on.
+func TestACampaignThatWasCancelledDuringItsUploadStaysSo(t *testing.T) {
+	inFakeTime(t, queue.Options{}, func(t *testing.T, f *fixture) {
+		uploader, o, w := organize(t, f.nc, 1), organize(t, f.nc, 1), f.consume()
+		cancelled := false
+		uploader.Interpose(func(stream, _ string) {
+			s, err := o.Status(t.Context(), campaign)
+			if err != nil || stream != queue.ControlStream || s.Uploaded < 16*4 || cancelled {
+				return
+			}
+			// Just before it looks whether it is cancelled, with the fifth batch written down.
+			cancelled = true
+			for range 4 {
+				f.settle(w.next(), queue.Ending{Cancelled: 16})
+			}
+			f.eventually(queue.CampaignsStream, 0)
+			_, err = o.Cancel(t.Context(), campaign)
+			require.NoError(t, err)
+			s = f.status(campaign)
+			assert.Equal(t, queue.CampaignCancelling, s.State, "the fifth batch may be stored yet")
+			assert.Equal(t, []int{16 * 4, 16 * 6}, []int{s.Cancelled, s.Left})
+		})
+		_, err := uploader.Start(t.Context(), queue.CampaignOrder{Address: campaign}, players(1, 16*10), nil)
+		require.ErrorIs(t, err, queue.ErrCancelled)
+		require.True(t, cancelled)
+		time.Sleep(2 * time.Minute)
+		s := f.status(campaign)
+		assert.Equal(t, queue.CampaignCancelled, s.State, "it can't be stored any more")
+		assert.Equal(t, []int{16 * 10, 0}, []int{s.Cancelled, s.Left})
 	})
 }
 
@@ -138,6 +173,90 @@ func TestWhatMayHaveBeenSentIsKnownThoughTheCampaignIsPausedMeanwhile(t *testing
 	})
 }
 
+// A server that is restarted knows no consumer any more, and not what was delivered by it.
+func TestWhatMayHaveBeenSentIsKnownAfterAPauseThoughAllWasRestarted(t *testing.T) {
+	for _, another := range []bool{false, true} {
+		t.Run(fmt.Sprintf("resumed under another owner %t", another), func(t *testing.T) {
+			inFakeTime(t, queue.Options{}, func(t *testing.T, f *fixture) {
+				gone := connect(t, f.server)
+				gone.open(queue.Options{})
+				w := gone.consume()
+				f.publish(campaign, job("a"))
+				w.next() // and it may have sent it
+				o := organize(t, f.nc, 3)
+				_, err := o.Pause(t.Context(), campaign)
+				require.NoError(t, err)
+				w.die()
+				for _, name := range f.consumers() { // as a restart does, for they are kept in memory
+					s, err := f.js.Stream(t.Context(), queue.CampaignsStream)
+					require.NoError(t, err)
+					require.NoError(t, s.DeleteConsumer(t.Context(), name))
+				}
+
+				heir := f.consume()
+				heir.none(20 * time.Second)
+				if another {
+					heir.stop() // in order
+					last := connect(t, f.server)
+					last.open(queue.Options{})
+					heir = last.consume()
+				}
+				_, err = o.Resume(t.Context(), campaign)
+				require.NoError(t, err)
+				assert.True(t, heir.next().MaybeSent)
+			})
+		})
+	}
+}
+
+func TestACampaignStaysPausedThoughItsRecordIsDeletedWithItsStream(t *testing.T) {
+	inFakeTime(t, queue.Options{}, func(t *testing.T, f *fixture) {
+		w := f.consume()
+		f.publish(campaign, job("a"))
+		d := w.next()
+		o := organize(t, f.nc, 3)
+		_, err := o.Pause(t.Context(), campaign)
+		require.NoError(t, err)
+		time.Sleep(time.Second)
+		require.NoError(t, d.Release(0))
+		w.none(10 * time.Second)
+		require.NoError(t, f.js.DeleteStream(t.Context(), queue.ControlStream))
+		w.none(20 * time.Second)
+		w.stop()
+		w = f.consume()
+		w.none(20 * time.Second)
+		assert.Equal(t, queue.CampaignPaused, f.status(campaign).State)
+		_, err = o.Resume(t.Context(), campaign)
+		require.NoError(t, err)
+		assert.Equal(t, "a", w.next().ID())
+	})
+}
+
+func TestThousandPausedCampaignsCostAWorkerNoRequestsAndLittleMemory(t *testing.T) {
+	inFakeTime(t, queue.Options{}, func(t *testing.T, f *fixture) {
+		const many = 1000
+		for i := range many {
+			f.raw(fmt.Sprintf("invites.control.terms.100.%d.cup", i), `{"paused":true}`)
+			f.publish(queue.Address{TitleID: 100, Sender: strconv.Itoa(i), Campaign: "cup"}, job("a"))
+		}
+		heap := func() int {
+			runtime.GC()
+			var m runtime.MemStats
+			runtime.ReadMemStats(&m)
+			return int(m.HeapAlloc)
+		}
+		before := heap()
+		own := connect(t, f.server)
+		own.open(queue.Options{})
+		w := own.consume()
+		w.none(30 * time.Second)
+		assert.Less(t, heap()-before, 8<<20+many*12<<10, "bytes")
+		asked := own.nc.Stats().OutMsgs
+		w.none(time.Minute)
+		assert.Less(t, own.nc.Stats().OutMsgs-asked, uint64(60*20), "it asks for its own lease and what is new, and nothing of each")
+	})
+}
+
 func TestACampaignWaitsWhileWhatIsWantedOfItCantBeRead(t *testing.T) {
 	inFakeTime(t, queue.Options{}, func(t *testing.T, f *fixture) {
 		f.raw("invites.control.terms.100.alice.spring", `{"pause":true}`)
@@ -149,7 +268,10 @@ func TestACampaignWaitsWhileWhatIsWantedOfItCantBeRead(t *testing.T) {
 		f.publish(other, job("b"))
 		assert.Equal(t, "b", w.next().ID())
 		o := organize(t, f.nc, 3)
-		_, err := o.Resume(t.Context(), campaign)
+		_, err := o.SetRate(t.Context(), campaign, 100)
+		require.NoError(t, err)
+		w.none(20 * time.Second) // nobody has said that it is to be sent
+		_, err = o.Resume(t.Context(), campaign)
 		require.NoError(t, err, "that mends it")
 		assert.Equal(t, "a", w.next().ID())
 	})

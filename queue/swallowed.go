@@ -59,9 +59,9 @@ func (s *source) findSwallowed(ctx context.Context, consumer jetstream.Consumer,
 
 const statusHeader = "Status"
 
-func (s *source) swallowedMessage(m *jetstream.RawStreamMsg) message {
+func (s *source) swallowedMessage(m *jetstream.RawStreamMsg) *message {
 	name := s.stream.CachedInfo().Config.Name
-	return message{
+	return &message{
 		subject: m.Subject, header: m.Header, data: m.Data, stream: name, sequence: m.Sequence, stored: m.Time, delivered: 1,
 		lease: lease{nc: s.q.nc, reply: jetstream.DefaultAPIPrefix + "STREAM.MSG.DELETE." + name, remove: m.Sequence},
 	}

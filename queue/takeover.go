@@ -28,7 +28,10 @@ type takeover struct {
 	first  int           // jobs that came for the first time since
 }
 
-// metadataSuspects is kept with the consumer for the owner after this one.
+// metadataSuspects is kept with the consumer for the owner after this one, and
+// for the source after a held one. What a campaign's owner had in hand when it
+// lost its lease does not come back to it while the campaign is held: so what it
+// alone knows of that is lost with it, and is kept here too.
 const metadataSuspects = "invited-maybe-sent-up-to"
 
 // takeOver resets the consumer once, unless it was handed over in order and is
@@ -41,6 +44,9 @@ func (s *source) takeOver(ctx context.Context) error {
 	again, err := s.reset(ctx)
 	if err == nil && again {
 		err = s.q.endings.learn(ctx)
+	}
+	if err == nil && s.steer.held && t.upTo.Load() > 0 {
+		_, err = s.ensure(ctx) // which keeps it: this source delivers nothing
 	}
 	if err != nil {
 		return fmt.Errorf("taking over consumer %s: %w", s.cfg.Durable, err)
@@ -66,7 +72,7 @@ func (s *source) reset(ctx context.Context) (again bool, err error) {
 	}
 	info := found.CachedInfo()
 	t.read(info.Config.Metadata)
-	if t.claim.from != mine {
+	if t.claim.from != mine || s.steer.held {
 		t.raise(info.Delivered.Stream)
 	}
 	s.cfg.PauseUntil = info.Config.PauseUntil // until it is made again, by whichever try
@@ -92,7 +98,7 @@ func (s *source) resetMissing(ctx context.Context) (again bool, err error) {
 	if err != nil || first.Time.After(s.takeover.claim.at) {
 		return false, err // it was published to nobody but this owner
 	}
-	if s.takeover.claim.from == abandoned {
+	if from := s.takeover.claim.from; from == abandoned || from == mine && s.steer.held {
 		info, err := s.stream.Info(ctx)
 		if err != nil {
 			return false, err

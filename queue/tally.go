@@ -79,6 +79,9 @@ func (t *tally) count(sequence uint64, r Result, h nats.Header) {
 	again := h.Get(headerReplay) != ""
 	if s, ok := decodeSuperseded(h.Get(headerSupersedes)); ok && s.sequence < sequence && t.has(s.sequence) {
 		t.apply(-1, ended{s.sent, s.dead, s.cancelled}, r.ID, again)
+		if s.maybe {
+			t.MaybeDuplicate--
+		}
 	}
 	t.apply(1, ended{r.Sent, r.deadByReason(h), r.Cancelled}, r.ID, again)
 	if r.MaybeDuplicate {
@@ -135,9 +138,16 @@ func (t *tally) apply(sign int, e ended, jobID string, again bool) {
 type sums struct {
 	*tally
 	revision uint64    // of its record; 0: none
+	ordered  written   // the order
 	gapUntil time.Time // results that were stored before it may be missing; zero: none is
 	at       time.Time // when it was begun, by the server's clock
 	last     uint64    // the last sequence of INVITE_RESULTS then
+}
+
+// written is when a record of INVITE_CONTROL was.
+type written struct {
+	revision uint64
+	at       time.Time
 }
 
 // sumUp adds to a campaign's tally the results after it. A result is stored once
@@ -200,7 +210,8 @@ func (t *tally) begin(results *jetstream.StreamInfo) {
 // readTally reads a campaign's record.
 func readTally(ctx context.Context, control jetstream.Stream, a Address) (s sums, err error) {
 	t := &tally{address: a}
-	if t.order, _, _, err = getRecord(ctx, control, orderPrefix+campaignToken(a), decodeOrder); err != nil && !errors.Is(err, errRecord) {
+	t.order, s.ordered.revision, s.ordered.at, err = getRecord(ctx, control, orderPrefix+campaignToken(a), decodeOrder)
+	if err != nil && !errors.Is(err, errRecord) {
 		return s, err
 	}
 	t.tallyRecord, s.revision, _, err = getRecord(ctx, control, tallyPrefix+campaignToken(a), decodeTally)

@@ -15,8 +15,11 @@ type termsBook struct {
 	q       *Queue
 	control jetstream.Stream
 	loaded  bool
+	created time.Time        // the stream
+	updated time.Time        // the book, by the wall: a machine that slept does not count it otherwise
 	through uint64           // all terms up to this sequence are in the book
 	terms   map[string]steer // by the campaign's subject in INVITE_CAMPAIGNS
+	lost    map[string]steer // that were in the book when the stream was made anew, and are to be stored again
 }
 
 // steer is what a campaign's terms come to at some moment: what its source goes by.
@@ -45,20 +48,47 @@ func (b *termsBook) update(ctx context.Context) error {
 	if err != nil {
 		return err
 	}
-	last := info.State.LastSeq
-	if last < b.through { // the stream was made anew
+	last, now := info.State.LastSeq, time.Now().Round(0)
+	switch {
+	case !b.loaded:
+	case now.Sub(b.updated) > termsFade/2: // some may have been emptied and removed meanwhile
 		b.loaded, b.through, b.terms = false, 0, make(map[string]steer)
+	case last < b.through || !info.Created.Equal(b.created): // the stream was made anew
+		b.loaded, b.through, b.lost, b.terms = false, 0, b.terms, make(map[string]steer)
 	}
 	switch {
 	case !b.loaded:
-		err = b.readAll(ctx)
+		if err = b.readAll(ctx); err == nil {
+			err = b.storeAgain(ctx)
+		}
 	case last > b.through:
 		err = b.readOn(ctx)
 	}
 	if err == nil {
-		b.loaded, b.through = true, max(b.through, last)
+		b.loaded, b.created, b.updated, b.through = true, info.Created, now, max(b.through, last)
 	}
 	return err
+}
+
+// storeAgain stores terms that were deleted with their stream, but for those that
+// somebody has written since: a campaign that somebody wanted to be stopped must
+// not be sent because of that.
+func (b *termsBook) storeAgain(ctx context.Context) error {
+	if len(b.lost) > 0 {
+		b.q.log.Error("what is wanted of campaigns was deleted; it is stored again as this worker knows it", "campaigns", len(b.lost))
+	}
+	for campaign, s := range b.lost {
+		terms := CampaignTerms{Paused: s.held, Cancelled: s.cancelled, Rate: s.rate, StartAt: s.startAt}
+		_, err := putRecord(ctx, b.q.js, termsPrefix+strings.TrimPrefix(campaign, campaignsPrefix), 0, terms)
+		switch {
+		case err == nil:
+			b.terms[campaign] = s
+		case !isWrongSequence(err):
+			return explain(err)
+		}
+		delete(b.lost, campaign)
+	}
+	return nil
 }
 
 // readAll reads the terms of all campaigns at once.
@@ -98,7 +128,7 @@ func (b *termsBook) note(subject string, data []byte, sequence uint64) {
 	switch {
 	case err != nil:
 		b.terms[campaign] = steer{held: true}
-		b.q.log.Error("what is wanted of a campaign can't be read; it waits until that is mended, as by invitectl campaign resume",
+		b.q.log.Error("what is wanted of a campaign can't be read; it waits until it is resumed (invitectl campaign resume)",
 			"subject", subject, "error", err)
 	case t == CampaignTerms{}:
 		delete(b.terms, campaign)

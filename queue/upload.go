@@ -1,6 +1,7 @@
 package queue
 
 import (
+	"cmp"
 	"context"
 	"crypto/rand"
 	"errors"
@@ -98,9 +99,6 @@ func (u *uploader) try(ctx context.Context) error {
 		if err := u.send(ctx); err != nil {
 			return err
 		}
-		if t, _, _, err := u.terms(ctx, u.order.Address); err == nil && t.Cancelled {
-			return ErrCancelled
-		}
 		u.told()
 	}
 	if !u.record.UploadedAt.IsZero() {
@@ -194,6 +192,11 @@ func (u *uploader) send(ctx context.Context) error {
 		return err
 	}
 	written := time.Now().Round(0) // by the wall: a machine that slept does not count it otherwise
+	// After that write: so a batch that was written down after its campaign was
+	// cancelled is not sent, and whoever reads both records knows (sums.inDoubt).
+	if t, _, _, err := u.terms(ctx, u.order.Address); t.Cancelled || err != nil && !errors.Is(err, errRecord) {
+		return cmp.Or(err, ErrCancelled)
+	}
 	batch := u.jobs(n)
 	if time.Now().Round(0).Sub(written).Abs() > sendWithin {
 		return errOvertaken

@@ -7,9 +7,12 @@ import (
 
 // Drop ends the sending of a job that is, or will be, another worker's. It
 // reports true where no part of the job is in a call: then it is forgotten.
-// Else the calls' answers decide: the job comes up among those that a later
-// Step has Ended, or Dropped.
+// Else the calls' answers decide, or have decided: the job comes up among those
+// that a later Step has Ended, or Dropped.
 func (p *Planner) Drop(now time.Time, j *Job) bool {
+	if j.open == 0 {
+		return false
+	}
 	j.dropped = true
 	j.uncut = len(j.Recipients)
 	for _, n := range j.narrowings {

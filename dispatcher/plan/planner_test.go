@@ -372,6 +372,20 @@ func TestADroppedJobIsNotSent(t *testing.T) {
 	w.requireForgotten()
 }
 
+func TestAJobThatHasEndedIsDroppedNoMore(t *testing.T) {
+	p := New(Config{MaxInFlight: 1, Limits: Limits{MaxInFlight: 1}})
+	now := time.Now()
+	p.Lease(now.Add(time.Hour))
+	j := bulk("ada", "cup", 16)
+	p.Add(now, j)
+	calls := p.Next(now).Calls
+	require.Len(t, calls, 1)
+	p.Answer(now, calls[0], nil)
+	require.False(t, p.Drop(now, j), "how it ended is not told of yet: given back now, it would be sent again")
+	assert.Equal(t, []*Job{j}, p.Next(now).Ended)
+	assert.Zero(t, p.Jobs())
+}
+
 func TestStopMakesNoMoreCalls(t *testing.T) {
 	w := newWorld(t, Config{}, &service{offset: -1})
 	w.planner.Stop()
