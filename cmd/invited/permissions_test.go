@@ -203,7 +203,7 @@ func TestNoRoleDoesWhatIsAnothers(t *testing.T) {
 			role: working,
 			publish: []string{
 				"invites.jobs.730.ada", "invites.campaigns.730.ada.cup", "invites.part.0.730.ada", "invites.control.order.730.ada.cup",
-				"invites.control.terms.730.ada.cup", "$JS.ACK.INVITE_DEAD.x.1.1.1.1.0", "$JS.API.INFO", "$JS.API.STREAM.NAMES", "$JS.API.STREAM.LIST", "$JS.API.STREAM.CREATE.OTHER",
+				"$JS.ACK.INVITE_DEAD.x.1.1.1.1.0", "$JS.API.INFO", "$JS.API.STREAM.NAMES", "$JS.API.STREAM.LIST", "$JS.API.STREAM.CREATE.OTHER",
 				"$JS.API.CONSUMER.CREATE.INVITE_DEAD.x.invites.dead.*.*", "$JS.API.CONSUMER.CREATE.INVITE_KEYS.x.invites.>",
 				"_INBOX.producer.x", "_INBOX.operator.x", "$SYS.REQ.SERVER.PING",
 			},
