@@ -42,7 +42,7 @@ func TestAnInteractiveJobIsSentAtOnceAndItsResultStored(t *testing.T) {
 func TestABacklogUsesTheRealQuotaAndIsNeverRefused(t *testing.T) {
 	inFakeTime(t, xblsim.Options{Quota: simQuota, Latency: 50 * time.Millisecond}, func(t *testing.T, s *system) {
 		s.cfg.Plan.Limits.Windows = planQuota
-		for range 300 {
+		for range 210 {
 			s.publish(campaign("cup", "finals"), 16)
 		}
 		s.work()
@@ -51,8 +51,8 @@ func TestABacklogUsesTheRealQuotaAndIsNeverRefused(t *testing.T) {
 		// 50 calls in 300 s: at the best 200 in 20 minutes.
 		assert.GreaterOrEqual(t, ledger.Calls, 196, "98 %% of the quota must be used")
 		assert.Zero(t, ledger.Throttled, "and no call may be refused")
-		pass(20 * time.Minute)
-		assert.Equal(t, 300*16, s.sim.Ledger().Unique)
+		pass(6 * time.Minute)
+		assert.Equal(t, 210*16, s.sim.Ledger().Unique)
 		assert.Zero(t, s.sim.Ledger().Duplicates)
 		s.requireQueuesEmpty()
 	})
@@ -318,13 +318,13 @@ func TestAnUnknownQuotaIsLearntFromTheServicesOwnNumbers(t *testing.T) {
 		Quota: simQuota, Latency: 50 * time.Millisecond,
 		InFlightGrace: time.Millisecond, // several calls at once: one may be sent before the answer to another is seen
 	}, func(t *testing.T, s *system) {
-		for range 440 {
+		for range 240 {
 			s.publish(campaign("cup", "finals"), 16)
 		}
 		s.work() // no windows are configured
-		pass(40 * time.Minute)
+		pass(20 * time.Minute)
 		ledger := s.sim.Ledger()
-		assert.GreaterOrEqual(t, ledger.Calls-ledger.Throttled, 368, "92 %% of the 400 calls that 40 minutes allow")
+		assert.GreaterOrEqual(t, ledger.Calls-ledger.Throttled, 184, "92 %% of the 200 calls that 20 minutes allow")
 		assert.LessOrEqual(t, ledger.Throttled, 8, "two windows are learnt, each from the calls in flight when it was hit")
 		assert.Zero(t, ledger.InBlock)
 		assert.Empty(t, s.deadLetters())
