@@ -88,7 +88,7 @@ type queueGauges struct {
 	metrics *Metrics
 	queue   Waiting
 
-	jobs, oldest *prometheus.Desc
+	jobs, held, oldest, partitions *prometheus.Desc
 }
 
 func newQueueGauges(m *Metrics, q Waiting) *queueGauges {
@@ -96,14 +96,19 @@ func newQueueGauges(m *Metrics, q Waiting) *queueGauges {
 		metrics: m, queue: q,
 		jobs: gauge("invited_queue_jobs", "jobs",
 			"Jobs in the queue that have not ended, whichever worker has them; every worker says the same.", "title", "lane"),
+		held: gauge("invited_queue_held_jobs", "jobs",
+			"Of the bulk jobs in invited_queue_jobs, those of campaigns that are paused or whose start is still to come.", "title"),
 		oldest: gauge("invited_queue_oldest_seconds", "seconds",
 			"Age of the oldest job in the queue that has not ended, whichever worker has it; 0 when there is none.", "lane"),
+		partitions: gauge("invited_queue_partitions", "", "Partitions that the queue has; every worker says the same."),
 	}
 }
 
 func (g *queueGauges) Describe(ch chan<- *prometheus.Desc) {
 	ch <- g.jobs
+	ch <- g.held
 	ch <- g.oldest
+	ch <- g.partitions
 }
 
 func (g *queueGauges) Collect(ch chan<- prometheus.Metric) {
@@ -121,9 +126,16 @@ func (g *queueGauges) Collect(ch chan<- prometheus.Metric) {
 		}
 	}
 	waiting := lanes(func(string) map[string]float64 { return g.metrics.zeroes(seen) })
+	held := g.metrics.zeroes(seen)
 	for _, w := range s.Waiting {
-		waiting.of(w.Lane)[g.metrics.title(w.TitleID).label] += float64(w.Jobs)
+		label := g.metrics.title(w.TitleID).label
+		waiting.of(w.Lane)[label] += float64(w.Jobs)
+		held[label] += float64(w.Held)
 	}
+	for label, n := range held {
+		ch <- prometheus.MustNewConstMetric(g.held, prometheus.GaugeValue, n, label)
+	}
+	ch <- prometheus.MustNewConstMetric(g.partitions, prometheus.GaugeValue, float64(s.Partitions))
 	for _, lane := range queue.Lanes() {
 		for label, n := range waiting.of(lane) {
 			ch <- prometheus.MustNewConstMetric(g.jobs, prometheus.GaugeValue, n, label, lane.String())

@@ -47,8 +47,9 @@ func lived() *prometheus.Registry {
 	m.Watch(reg, worker{holds: dispatcher.Snapshot{
 		InFlight: 2, Partitions: 5, Held: plan.Held{Blocked: map[uint32]int{730: 3}, QuotaBound: true},
 	}}, waiting{stats: queue.Stats{
-		Waiting: []queue.Waiting{{TitleID: 730, Lane: queue.Bulk, Jobs: 7}, {TitleID: 730, Lane: queue.Interactive, Jobs: 1}},
-		Oldest:  map[queue.Lane]time.Time{queue.Bulk: time.Now().Add(-90 * time.Second)},
+		Waiting:    []queue.Waiting{{TitleID: 730, Lane: queue.Bulk, Jobs: 7, Held: 4}, {TitleID: 730, Lane: queue.Interactive, Jobs: 1}},
+		Oldest:     map[queue.Lane]time.Time{queue.Bulk: time.Now().Add(-90 * time.Second)},
+		Partitions: 16,
 	}})
 	m.JobDelivered(queue.Interactive, false)
 	m.JobDelivered(queue.Bulk, true)
@@ -118,7 +119,9 @@ func TestTheMetricsAreThoseOfTheContract(t *testing.T) {
 		"invited_throttle_seconds_total":         "counter: title",
 		"invited_keys_blocked":                   "gauge: title",
 		"invited_queue_jobs":                     "gauge: lane title",
+		"invited_queue_held_jobs":                "gauge: title",
 		"invited_queue_oldest_seconds":           "gauge: lane",
+		"invited_queue_partitions":               "gauge:",
 		"invited_dead_letters_total":             "counter: reason title",
 		"invited_redeliveries_total":             "counter: lane",
 		"invited_token_refreshes_total":          "counter: result",

@@ -34,6 +34,10 @@ var advice = map[string]string{
 		"Above 0 for long: lower `quota.windows`, or find out what else uses the quota.",
 	"invited_keys_blocked": "Who is blocked right now; `invitectl status` names the senders.",
 	"invited_queue_jobs":   "The backlog: `max by (title, lane) (invited_queue_jobs)`. Never the sum: each worker says the same of the whole queue.",
+	"invited_queue_held_jobs": "What waits because somebody wants it to: `max by (title) (invited_queue_jobs{lane=\"bulk\"}) - " +
+		"max by (title) (invited_queue_held_jobs)` is what should be on its way. Nobody needs to be woken for the rest.",
+	"invited_queue_partitions": "`sum(invited_partitions_owned) < max(invited_queue_partitions)` for longer than a hand-over: " +
+		"nobody sends what is in the others.",
 	"invited_queue_oldest_seconds": "Alert on `max(invited_queue_oldest_seconds{lane=\"interactive\"})`: a player's invite is worth little " +
 		"after a minute. For `bulk` it is as old as the longest campaign.",
 	"invited_dead_letters_total": "Alert on an increase, by `reason`; `invitectl dead ls` shows them, and `dead replay` sends them again once " +
@@ -108,7 +112,7 @@ const preface = `# Metrics
 <!-- Made from the registry. Change metrics/*.go, and write it anew: go test ./metrics -run 'Golden|Page' -update -->
 
 A worker shows them at ´/metrics´ of ´admin.listen´, in Prometheus' text format or, where it is asked for, OpenMetrics. They are the worker's
-own: sum them over workers, but for ´invited_queue_jobs´ and ´invited_queue_oldest_seconds´, which each of them says of the whole queue.
+own: sum them over workers, but for those that begin with ´invited_queue_´, which each of them says of the whole queue.
 
 - **Labels.** Series of closed sets are there from the start with 0: those without a title at once, those with one when the title is
   first seen, or at once if ´quota.titles´ names it. A worker gives labels to %d titles, those of ´quota.titles´ first, then as they
@@ -117,7 +121,7 @@ own: sum them over workers, but for ´invited_queue_jobs´ and ´invited_queue_o
 - **Exemplars.** In OpenMetrics a bucket of the two latencies has the ´trace_id´ and ´span_id´ of one job in it whose producer sent a
   W3C ´traceparent´ with the flag *sampled*: a trace that nobody recorded leads nowhere. Prometheus keeps them with
   ´--enable-feature=exemplar-storage´.
-- **Absent** are the two of the queue while NATS does not answer within 2 s; they and the gauges of the worker's loop (calls in flight,
+- **Absent** are those of the queue while NATS does not answer within 2 s; they and the gauges of the worker's loop (calls in flight,
   blocked keys, quota-bound, partitions) until it takes jobs, and once it stops: an old figure would be a lie.
 - **Cancelled campaigns.** What was dropped is neither sent nor dead, and no outcome: a job of which nothing else ended is not in
   ´invited_jobs_total´, and dropped recipients are not in ´invited_recipients_total´. ´invitectl campaign status´ counts them.

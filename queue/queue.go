@@ -126,6 +126,7 @@ func Open(ctx context.Context, nc *nats.Conn, o Options) (*Queue, error) {
 			Bulk:        {stream: CampaignsStream, subjects: campaignsPrefix + ">"},
 		},
 	}
+	q.counts[Bulk].terms = newTermsBook(q)
 	q.settler = newSettler(q)
 	q.records = newRecords(q.settler)
 	q.progress = newProgressLog(found[ProgressStream], q.records, q.tenureOver)

@@ -177,5 +177,41 @@ func TestStatsCountWhatWaits(t *testing.T) {
 		f.eventually("INVITE_CAMPAIGNS", 0)
 		require.Empty(t, stats().Waiting, "jobs that ended are not counted")
 		require.Empty(t, stats().Oldest)
+		require.Equal(t, f.queue.Partitions(), stats().Partitions)
+	})
+}
+
+// Who watches the queue has to tell what waits because somebody wants it to from what should be on its way.
+func TestStatsTellWhatIsHeldBackOnPurpose(t *testing.T) {
+	inFakeTime(t, queue.Options{}, func(t *testing.T, f *fixture) {
+		o := organize(t, f.nc, 3)
+		held := func() (jobs, held uint64) {
+			s, err := f.queue.Stats(t.Context())
+			require.NoError(t, err)
+			require.Len(t, s.Waiting, 1)
+			return s.Waiting[0].Jobs, s.Waiting[0].Held
+		}
+		requireHeld := func(want uint64, why string) {
+			jobs, n := held()
+			require.EqualValues(t, 5, jobs)
+			require.Equal(t, want, n, why)
+		}
+		later := queue.Address{TitleID: campaign.TitleID, Sender: campaign.Sender, Campaign: "later"}
+		f.start(queue.CampaignOrder{Address: campaign}, players(1, 48))
+		f.start(queue.CampaignOrder{Address: later, StartAt: time.Now().Add(time.Hour)}, players(1, 32))
+		requireHeld(2, "the start is still to come")
+		_, err := o.Pause(t.Context(), campaign)
+		require.NoError(t, err)
+		requireHeld(5, "paused, and nothing else in the queue has changed")
+		time.Sleep(time.Hour)
+		requireHeld(3, "the start has come")
+		_, err = o.Resume(t.Context(), campaign)
+		require.NoError(t, err)
+		requireHeld(0, "resumed")
+		_, err = o.Pause(t.Context(), campaign)
+		require.NoError(t, err)
+		_, err = o.Cancel(t.Context(), campaign)
+		require.NoError(t, err)
+		requireHeld(0, "a cancelled campaign's jobs are to be dropped now, paused or not")
 	})
 }

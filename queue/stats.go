@@ -13,8 +13,9 @@ import (
 // Stats is what waits in the work queues: jobs that have not ended, those that
 // a worker has in hand included.
 type Stats struct {
-	Waiting []Waiting          // one for each title and lane that has jobs
-	Oldest  map[Lane]time.Time // when each lane's oldest job was published, by this worker's clock; absent: the lane is empty
+	Waiting    []Waiting          // one for each title and lane that has jobs
+	Oldest     map[Lane]time.Time // when each lane's oldest job was published, by this worker's clock; absent: the lane is empty
+	Partitions int                // that INVITES has
 }
 
 // Waiting is the number of jobs of one title and lane.
@@ -22,23 +23,30 @@ type Waiting struct {
 	TitleID uint32 // 0: subjects that are no address
 	Lane    Lane
 	Jobs    uint64
+	Held    uint64 // of them, those of campaigns that are paused or whose start is still to come; 0 for Interactive
 }
 
 // Stats counts what waits. It is cheap: subjects are counted again only when
 // the stream changed, and it spends at most a twentieth of the time on that, so
-// with very many keys the counts may be some seconds old.
+// with very many keys the counts may be some seconds old. What is wanted of
+// campaigns is read each time.
 func (q *Queue) Stats(ctx context.Context) (Stats, error) {
-	s := Stats{Oldest: make(map[Lane]time.Time)}
+	s := Stats{Oldest: make(map[Lane]time.Time), Partitions: q.partitions}
 	for _, lane := range Lanes() {
-		oldest, titles, err := q.counts[lane].read(ctx, q.js)
+		c := q.counts[lane]
+		oldest, titles, err := c.read(ctx, q.js)
 		if err != nil {
-			return Stats{}, fmt.Errorf("counting jobs in %s: %w", q.counts[lane].stream, err)
+			return Stats{}, fmt.Errorf("counting jobs in %s: %w", c.stream, err)
+		}
+		held, err := c.held(ctx, q.clock.toServer(time.Now()))
+		if err != nil {
+			return Stats{}, fmt.Errorf("reading what is wanted of campaigns: %w", err)
 		}
 		if !oldest.IsZero() {
 			s.Oldest[lane] = q.clock.toHere(oldest)
 		}
 		for title, jobs := range titles {
-			s.Waiting = append(s.Waiting, Waiting{title, lane, jobs})
+			s.Waiting = append(s.Waiting, Waiting{title, lane, jobs, held[title]})
 		}
 	}
 	return s, nil
@@ -48,10 +56,32 @@ func (q *Queue) Stats(ctx context.Context) (Stats, error) {
 type subjectCounts struct {
 	stream, subjects string
 
-	mu     sync.Mutex
-	at     fingerprint
-	next   time.Time // not counted again before
-	titles map[uint32]uint64
+	mu        sync.Mutex
+	at        fingerprint
+	next      time.Time // not counted again before
+	titles    map[uint32]uint64
+	terms     *termsBook        // of the campaigns; nil: the lane has none
+	campaigns map[string]uint64 // by subject, where there are terms
+}
+
+// held counts, by title, the jobs of campaigns that somebody holds back now,
+// which needs no change of the stream.
+func (c *subjectCounts) held(ctx context.Context, now time.Time) (map[uint32]uint64, error) {
+	if c.terms == nil {
+		return nil, nil
+	}
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	if err := c.terms.update(ctx); err != nil {
+		return nil, err
+	}
+	held := make(map[string]uint64)
+	for subject, jobs := range c.campaigns {
+		if c.terms.at(subject, now).held {
+			held[subject] = jobs
+		}
+	}
+	return titlesOf(held), nil
 }
 
 // fingerprint changes with every message that comes or goes.
@@ -79,6 +109,9 @@ func (c *subjectCounts) read(ctx context.Context, js jetstream.JetStream) (time.
 			return time.Time{}, nil, err
 		}
 		c.titles = titlesOf(info.State.Subjects)
+		if c.terms != nil {
+			c.campaigns = info.State.Subjects
+		}
 		c.at = at
 		c.next = began.Add(costFactor * time.Since(began))
 	}
