@@ -339,6 +339,41 @@ func TestALiteralSecretInAFileThatAllCanReadIsWarnedOf(t *testing.T) {
 	}
 }
 
+func TestTheAdminAddressIsReadWhateverElseIsWrong(t *testing.T) {
+	for name, test := range map[string]struct {
+		text, want, fails string
+		env               []string
+	}{
+		"of the file":                 {text: "admin: {listen: \"0.0.0.0:1\"}", want: "0.0.0.0:1"},
+		"the default":                 {text: "nats: {url: \"nats://h\"}", want: "127.0.0.1:9464"},
+		"the environment wins":        {text: "admin: {listen: \"0.0.0.0:1\"}", env: []string{"INVITED_ADMIN_LISTEN", "[::]:2"}, want: "[::]:2"},
+		"a mistake somewhere else":    {text: "quota: 5\nlog: {levell: x}\nadmin: {listen: \"h:1\"}", want: "h:1"},
+		"another one beside it":       {text: "admin: {listen: \"h:1\", actions: 7}", want: "h:1"},
+		"a mistake in it":             {text: "admin: {listen: \"9464\"}", fails: "c.yaml:1:17: admin.listen: must be host:port"},
+		"a mistake around it":         {text: "admin: 9464", fails: "c.yaml:1:8: admin:"},
+		"a file that is no section":   {text: "- 1", fails: "c.yaml:1:"},
+		"a file that is no YAML":      {text: "admin: {listen: \"h:1\"", fails: "c.yaml:1:"},
+		"nonsense in the environment": {env: []string{"INVITED_ADMIN_LISTEN", "x"}, fails: "environment variable INVITED_ADMIN_LISTEN: admin.listen:"},
+	} {
+		t.Run(name, func(t *testing.T) {
+			path := filepath.Join(t.TempDir(), "c.yaml")
+			require.NoError(t, os.WriteFile(path, []byte(test.text), 0o600))
+			address, err := configs.AdminListen(path, env(test.env...))
+			assert.Equal(t, test.want, address)
+			if test.fails != "" {
+				assert.ErrorContains(t, err, test.fails)
+			} else {
+				assert.NoError(t, err)
+			}
+		})
+	}
+	address, err := configs.AdminListen("", env())
+	require.NoError(t, err)
+	assert.Equal(t, "127.0.0.1:9464", address, "without a file")
+	_, err = configs.AdminListen(filepath.Join(t.TempDir(), "none.yaml"), env())
+	assert.ErrorIs(t, err, fs.ErrNotExist)
+}
+
 func TestAFileThatCannotBeReadIsNamed(t *testing.T) {
 	path := filepath.Join(t.TempDir(), "none.yaml")
 	_, _, err := configs.Load(path, env())

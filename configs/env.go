@@ -9,6 +9,7 @@ import (
 // Paths that more than one file of this package names.
 const (
 	pathNATSURL       = "nats.url"
+	pathAdminListen   = "admin.listen"
 	pathAuthorization = "tokens.static.authorization"
 )
 
@@ -21,7 +22,7 @@ func (l *loader) override() {
 	}{
 		{"INVITED_NATS_URL", pathNATSURL, func(value string) { l.config.NATS.URL = NewURL(value) }},
 		{"INVITED_XBL_BASE_URL", "xbl.base_url", func(value string) { l.config.XBL.BaseURL = value }},
-		{"INVITED_ADMIN_LISTEN", "admin.listen", func(value string) { l.config.Admin.Listen = value }},
+		{"INVITED_ADMIN_LISTEN", pathAdminListen, func(value string) { l.config.Admin.Listen = value }},
 		{"INVITED_LOG_LEVEL", "log.level", func(value string) { l.config.Log.Level = LogLevel(value) }},
 	} {
 		value, _ := l.getenv(o.env)

@@ -24,13 +24,32 @@ func Load(path string, getenv Getenv) (Config, Warnings, error) {
 	}
 	data, mode, err := read(path)
 	if err != nil {
-		message := fmt.Sprintf("the file can't be read: %v", reason(err))
-		return Config{}, nil, Errors{{Place: Place{File: path}, Message: message, cause: err}}
+		return Config{}, nil, unreadable(path, err)
 	}
 	l := newLoader(path, getenv)
 	config, err := l.load(data)
 	l.warnReadable(mode)
 	return config, l.sortedWarnings(), err
+}
+
+// AdminListen reads admin.listen alone, for who asks a worker that runs. It is as in
+// Load, except that other mistakes do not count: the worker that has read the file before
+// goes on in spite of them. It fails, with Errors, where the value itself can't be read.
+func AdminListen(path string, getenv Getenv) (string, error) {
+	var data []byte
+	if path != "" {
+		var err error
+		if data, _, err = read(path); err != nil {
+			return "", unreadable(path, err)
+		}
+	}
+	l := newLoader(path, getenv)
+	_, err := l.load(data)
+	noYAML := err != nil && len(l.errs) == 0
+	if noYAML || l.failed[""] || l.failed["admin"] || l.failed[pathAdminListen] {
+		return "", err
+	}
+	return l.config.Admin.Listen, nil
 }
 
 // Parse checks data, the text of a configuration file. The name stands for the file in
@@ -54,6 +73,10 @@ func read(path string) ([]byte, fs.FileMode, error) {
 	// One byte more than allowed, so that a file that is too large is seen as one.
 	data, err := io.ReadAll(io.LimitReader(file, maxFileSize+1))
 	return data, info.Mode(), err
+}
+
+func unreadable(path string, err error) Errors {
+	return Errors{{Place: Place{File: path}, Message: fmt.Sprintf("the file can't be read: %v", reason(err)), cause: err}}
 }
 
 // reason leaves out the path, which the error's place names already.

@@ -25,7 +25,7 @@ func (l *loader) validate() {
 	l.validateTokens(c.Tokens)
 	l.validateQuota(c.Quota)
 	l.validateDispatch(c.Dispatch)
-	l.hostPort("admin.listen", c.Admin.Listen)
+	l.hostPort(pathAdminListen, c.Admin.Listen)
 	oneOf(l, "log.level", c.Log.Level, LevelDebug, LevelInfo, LevelWarn, LevelError)
 	oneOf(l, "log.format", c.Log.Format, FormatText, FormatJSON)
 }

@@ -12,7 +12,7 @@ import (
 func (l *loader) warn() {
 	c := l.config
 	l.warnTokens()
-	l.warnReachable("admin.listen", c.Admin.Listen)
+	l.warnReachable(pathAdminListen, c.Admin.Listen)
 	if c.NATS.Replicas%2 == 0 {
 		l.warnAt("nats.replicas", "an even number survives no more losses than one less: 1, 3 or 5 are better")
 	}

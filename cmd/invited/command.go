@@ -27,7 +27,7 @@ Without a command it serves.`,
 	root.Flags().AddFlagSet(serve.Flags())
 	root.SetOut(out)
 	root.SetErr(errOut)
-	root.AddCommand(serve, newDemoCommand(out, errOut), newCheckConfigCommand(out, errOut), newVersionCommand(out))
+	root.AddCommand(serve, newDemoCommand(out, errOut), newCheckConfigCommand(out, errOut), newHealthCommand(out), newVersionCommand(out))
 	return root
 }
 

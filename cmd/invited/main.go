@@ -5,6 +5,7 @@
 //	invited serve --config FILE   # serve as configured
 //	invited demo                  # see it do its whole job in half a minute, with nothing else started
 //	invited check-config FILE     # what is wrong with a configuration, with line and column
+//	invited health                # does the one that runs here take jobs?
 //	invited version
 //
 // It ends with status 0 when it was told to stop, 1 when it failed, 2 on wrong use.

@@ -37,7 +37,7 @@ const (
 // password is what the tests put into the server's environment.
 func (r role) password() string { return "s3cret-of-" + string(r) }
 
-// secured is a NATS server as deploy/nats/single.conf makes it.
+// secured is NATS as deploy/nats makes it: single.conf one server, cluster.conf three.
 type secured struct {
 	*harness.NATS
 	authority *authority
@@ -51,6 +51,15 @@ func startSecured(t *testing.T) secured {
 	}
 	a := newAuthority(t)
 	return secured{programs.NATSWith(t, filepath.Join(deployed, "single.conf"), a.serverEnv(t)...), a}
+}
+
+func startSecuredCluster(t *testing.T) secured {
+	t.Helper()
+	for _, name := range []string{"cluster.conf", "users.conf", "permissions.conf"} {
+		require.FileExists(t, filepath.Join(deployed, name))
+	}
+	a := newAuthority(t)
+	return secured{programs.ClusterWith(t, filepath.Join(deployed, "cluster.conf"), a.serverEnv(t)...), a}
 }
 
 // startSecuredWithout leaves out one line of permissions.conf.
@@ -88,7 +97,7 @@ func configFile(t *testing.T, text string) string {
 // serverEnv is the environment that deploy/nats wants.
 func (a *authority) serverEnv(t *testing.T) []string {
 	t.Helper()
-	cert, key := a.issue(t, "server")
+	cert, key := a.issue(t, "localhost")
 	env := []string{"NATS_CERT_FILE=" + cert, "NATS_KEY_FILE=" + key, "NATS_CA_FILE=" + a.file}
 	for variable, r := range map[string]role{"PRODUCER": producer, "WORKER": working, "OPERATOR": operator} {
 		env = append(env, "INVITED_"+variable+"_PASSWORD="+r.password())
@@ -97,7 +106,11 @@ func (a *authority) serverEnv(t *testing.T) []string {
 }
 
 func (s secured) url(r role) string {
-	return fmt.Sprintf("tls://%s:%s@%s", r, r.password(), s.Address(0))
+	var all []string
+	for i := range s.Servers {
+		all = append(all, fmt.Sprintf("tls://%s:%s@%s", r, r.password(), s.Address(i)))
+	}
+	return strings.Join(all, ",")
 }
 
 // worker starts an invited as the role worker.
@@ -147,7 +160,7 @@ func newAuthority(t *testing.T) *authority {
 	return a
 }
 
-// issue makes a certificate, and returns its files.
+// issue makes a certificate for a host of this name, and returns its files.
 func (a *authority) issue(t *testing.T, name string) (certFile, keyFile string) {
 	t.Helper()
 	dir := t.TempDir()
@@ -157,6 +170,7 @@ func (a *authority) issue(t *testing.T, name string) (certFile, keyFile string) 
 		NotBefore: time.Now().Add(-time.Hour), NotAfter: time.Now().Add(time.Hour),
 		KeyUsage:    x509.KeyUsageDigitalSignature,
 		ExtKeyUsage: []x509.ExtKeyUsage{x509.ExtKeyUsageServerAuth, x509.ExtKeyUsageClientAuth},
+		DNSNames:    []string{name},
 		IPAddresses: []net.IP{net.IPv4(127, 0, 0, 1)},
 	}, a.cert)
 	private, err := x509.MarshalPKCS8PrivateKey(key)

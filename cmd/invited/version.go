@@ -8,15 +8,16 @@ import (
 	"github.com/invitedhq/invited/metrics"
 )
 
-// version is set by the linker for a release: -ldflags "-X main.version=v1.2.3".
-var version string
+// version and revision are set by the linker for a release: -ldflags "-X main.version=v1.2.3 -X main.revision=<commit>". So a
+// build from a source archive, or in a container, says the same as one from a checkout, byte for byte.
+var version, revision string
 
 type build metrics.Build
 
 // buildOf says what this binary was built from: what the linker was told, else
 // what the Go toolchain recorded.
 func buildOf() build {
-	b := build{Version: version}
+	b := build{Version: version, Revision: revision}
 	info, ok := debug.ReadBuildInfo()
 	if !ok {
 		return b
@@ -25,7 +26,7 @@ func buildOf() build {
 		b.Version = info.Main.Version
 	}
 	for _, s := range info.Settings {
-		if s.Key == "vcs.revision" {
+		if s.Key == "vcs.revision" && b.Revision == "" {
 			b.Revision = s.Value
 		}
 	}

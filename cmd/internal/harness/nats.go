@@ -7,6 +7,7 @@ import (
 	"net/http"
 	"path/filepath"
 	"slices"
+	"strconv"
 	"strings"
 	"testing"
 	"time"
@@ -25,6 +26,7 @@ type NATS struct {
 	t       testing.TB
 	clients []string // addresses
 	monitor []string
+	routes  []string // of a cluster
 }
 
 // NATS starts a single server, and returns when it is ready.
@@ -34,30 +36,47 @@ func (p *Programs) NATS(t testing.TB) *NATS { return p.startNATS(t, 1) }
 // harness's, whatever the file says. The file has JetStream on, in the directory $NATS_STORE_DIR.
 func (p *Programs) NATSWith(t testing.TB, config string, env ...string) *NATS {
 	t.Helper()
-	return p.startNATSWith(t, 1, func(dir string) (flags, variables []string) {
-		return []string{"--config", config}, append(env, "NATS_STORE_DIR="+dir)
+	return p.startNATSWith(t, 1, func(dir string, _ []string) (flags, variables []string) {
+		return []string{"--config", config}, append(slices.Clone(env), "NATS_STORE_DIR="+dir)
 	})
 }
 
 // Cluster starts three servers that know each other, and returns when streams of three replicas can be made.
 func (p *Programs) Cluster(t testing.TB) *NATS { return p.startNATS(t, 3) }
 
-func (p *Programs) startNATS(t testing.TB, size int) *NATS {
+// ClusterWith is Cluster with a configuration file, as NATSWith has it. The file takes each server's name from $NATS_NAME, and
+// the routes, between servers on localhost, from $NATS_ROUTES.
+func (p *Programs) ClusterWith(t testing.TB, config string, env ...string) *NATS {
 	t.Helper()
-	return p.startNATSWith(t, size, func(dir string) (flags, env []string) {
-		return []string{"--jetstream", "--store_dir", dir}, nil
+	return p.startNATSWith(t, 3, func(dir string, routes []string) (flags, variables []string) {
+		var urls []string
+		for _, address := range routes {
+			urls = append(urls, strconv.Quote("nats://localhost:"+portOf(address)))
+		}
+		return []string{"--config", config}, append(slices.Clone(env),
+			"NATS_STORE_DIR="+dir, "NATS_NAME="+filepath.Base(dir), "NATS_ROUTES=["+strings.Join(urls, ", ")+"]")
 	})
 }
 
-// startNATSWith asks for each server's own flags and environment, given its directory.
-func (p *Programs) startNATSWith(t testing.TB, size int, own func(dir string) (flags, env []string)) *NATS {
+func (p *Programs) startNATS(t testing.TB, size int) *NATS {
+	t.Helper()
+	return p.startNATSWith(t, size, func(dir string, routes []string) (flags, env []string) {
+		flags = []string{"--jetstream", "--store_dir", dir}
+		if size > 1 {
+			flags = append(flags, "--routes", "nats://"+strings.Join(routes, ",nats://"))
+		}
+		return flags, nil
+	})
+}
+
+// startNATSWith asks for each server's own flags and environment, given its directory and where the servers reach each other.
+func (p *Programs) startNATSWith(t testing.TB, size int, own func(dir string, routes []string) (flags, env []string)) *NATS {
 	t.Helper()
 	n := &NATS{t: t}
-	var routes []string
 	for range size {
 		n.clients = append(n.clients, embeddedtest.FreeAddress(t))
 		n.monitor = append(n.monitor, embeddedtest.FreeAddress(t))
-		routes = append(routes, "nats://"+embeddedtest.FreeAddress(t))
+		n.routes = append(n.routes, embeddedtest.FreeAddress(t))
 	}
 	dir := t.TempDir()
 	for i := range size {
@@ -66,9 +85,9 @@ func (p *Programs) startNATSWith(t testing.TB, size int, own func(dir string) (f
 			"--name", name, "--addr", "127.0.0.1", "--port", portOf(n.clients[i]), "--http_port", portOf(n.monitor[i]),
 		}
 		if size > 1 {
-			args = append(args, "--cluster_name", "invited", "--cluster", routes[i], "--routes", strings.Join(routes, ","))
+			args = append(args, "--cluster_name", "invited", "--cluster", "nats://"+n.routes[i])
 		}
-		flags, env := own(filepath.Join(dir, name))
+		flags, env := own(filepath.Join(dir, name), n.routes)
 		n.Servers = append(n.Servers, p.Process(t, name, NATSServer, env, append(args, flags...)...))
 	}
 	for _, s := range n.Servers {
@@ -85,6 +104,9 @@ func (n *NATS) URL() string { return "nats://" + strings.Join(n.clients, ",nats:
 
 // Address is where clients reach one server.
 func (n *NATS) Address(server int) string { return n.clients[server] }
+
+// RouteAddress is where the other servers of a cluster reach one.
+func (n *NATS) RouteAddress(server int) string { return n.routes[server] }
 
 // LeaderOf is the server that leads a stream; false: none, or nobody knows.
 func (n *NATS) LeaderOf(stream string, conn *nats.Conn) (server int, ok bool) {
