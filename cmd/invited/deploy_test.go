@@ -213,6 +213,45 @@ func TestComposeRunsWorkersThatAreConfiguredAndStopInOrder(t *testing.T) {
 	}
 }
 
+func TestComposeWatchesItsWorkers(t *testing.T) {
+	var c composed
+	readYAML(t, inDeploy("compose.yaml"), &c)
+	var p struct {
+		Rules  []string `yaml:"rule_files"`
+		Scrape []struct {
+			Job    string                       `yaml:"job_name"`
+			Static []struct{ Targets []string } `yaml:"static_configs"`
+		} `yaml:"scrape_configs"`
+	}
+	readYAML(t, inDeploy("docker/prometheus.yaml"), &p)
+	var workers []string
+	for _, name := range []string{"invited-1", "invited-2"} {
+		_, port, ok := strings.Cut(c.Services[name].Environment["INVITED_ADMIN_LISTEN"], ":")
+		require.True(t, ok)
+		workers = append(workers, name+":"+port)
+	}
+	assert.Equal(t, workers, p.Scrape[0].Static[0].Targets)
+	for _, files := range p.Rules {
+		name, mounted := strings.CutPrefix(files, "/etc/prometheus/rules/")
+		require.True(t, mounted, files)
+		found, err := filepath.Glob(inDeploy("prometheus/" + name))
+		require.NoError(t, err)
+		assert.NotEmpty(t, found, files)
+	}
+	assert.Contains(t, c.Services["prometheus"].Volumes, "./prometheus:/etc/prometheus/rules:ro")
+
+	var own struct {
+		Scrape []struct {
+			Job string `yaml:"job_name"`
+		} `yaml:"scrape_configs"`
+	}
+	readYAML(t, inDeploy("prometheus/prometheus.yaml"), &own)
+	assert.Equal(t, own.Scrape[0].Job, p.Scrape[0].Job, "the rules know the workers by this name")
+	var sources struct{ Datasources []struct{ URL string } }
+	readYAML(t, inDeploy("grafana/provisioning/datasources/prometheus.yaml"), &sources)
+	assert.Equal(t, "http://prometheus:9090", sources.Datasources[0].URL, "the service of that name")
+}
+
 func readYAML(t *testing.T, file string, into any) {
 	t.Helper()
 	text, err := os.ReadFile(file)
