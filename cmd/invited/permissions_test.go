@@ -365,8 +365,12 @@ func TestAWorkerThatLosesAPermissionIsNotReady(t *testing.T) {
 	worker.Start()
 	admin := worker.Await(`msg=working .*admin=(\S+)`)[1]
 	worker.Await(`level=WARN msg="NATS denies what this program needs" operation=publish subject=invites.workers.…`)
-	status, body := harness.Get(t, admin+"/readyz")
-	assert.Equal(t, 503, status)
+	var body string
+	harness.Until(t, 10*time.Second, "it is not ready", func() (unready bool) {
+		var status int
+		status, body = harness.Get(t, admin+"/readyz")
+		return status == 503
+	})
 	assert.Contains(t, body, "NATS does not let this user publish to invites.workers.…: ")
 	worker.Stop()
 }

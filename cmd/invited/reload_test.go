@@ -17,7 +17,7 @@ func TestAHangupPutsWhatCanBeChangedInForceAndSaysWhatChanged(t *testing.T) {
 	const refused, good = "XBL3.0 x=me;s3cret-old", "XBL3.0 x=me;s3cret-new"
 	sim := programs.Sim(t)
 	sim.SetFaults(fmt.Sprintf(`{"expiredTokens": [%q]}`, refused))
-	w := programs.Worker(t, harness.WorkerOptions{API: sim.URL, Quota: "100/1s"})
+	w := programs.Worker(t, harness.WorkerOptions{API: sim.URL, Quota: "100/240s"})
 	base, err := os.ReadFile(w.File)
 	require.NoError(t, err)
 	// write adds to the configuration it began with, in which quota is the last section.
@@ -51,7 +51,7 @@ func TestAHangupPutsWhatCanBeChangedInForceAndSaysWhatChanged(t *testing.T) {
 	arrived(1)
 
 	write("quota: {windows: [{max: 2, per: 4m}]}\n")
-	said("quota.windows: [{max: 2, per: 4m}], was [{max: 100, per: 1s}]")
+	said("quota.windows: [{max: 2, per: 4m}], was [{max: 100, per: 4m}]")
 	send(3)
 	arrived(2)
 
