@@ -3,4 +3,4 @@
 package dispatcher_test
 
 // defaultSeeds are few: the race detector makes each many times slower.
-const defaultSeeds = 8
+const defaultSeeds = 5

@@ -73,6 +73,9 @@ func TestAnUnknownQuotaIsFound(t *testing.T) {
 				if says == nil && q.rough && offset > 0 {
 					continue // docs/decisions/0006-learning.md: what it can get wrong
 				}
+				if q.possible > 5000 && offset > 0 {
+					continue // ten times as many calls as all the others, and they show no more
+				}
 				t.Run(fmt.Sprintf("%s, numbers %t, offset %s", name, says != nil, offset), func(t *testing.T) {
 					s := &service{offset: offset, windows: q.windows, says: says, latency: uneven()}
 					w := endless(t, Config{}, s)
