@@ -215,3 +215,19 @@ func TestStatsTellWhatIsHeldBackOnPurpose(t *testing.T) {
 		requireHeld(0, "a cancelled campaign's jobs are to be dropped now, paused or not")
 	})
 }
+
+func TestStatsAreThereThoughWhatIsWantedOfCampaignsIsNot(t *testing.T) {
+	inFakeTime(t, queue.Options{}, func(t *testing.T, f *fixture) {
+		f.publish(alice, job("a player waits"))
+		f.publish(campaign, job("b"))
+		require.NoError(t, f.js.DeleteStream(t.Context(), queue.ControlStream))
+		s, err := f.queue.Stats(t.Context())
+		require.NoError(t, err)
+		waiting := make(map[queue.Lane]uint64)
+		for _, w := range s.Waiting {
+			waiting[w.Lane] += w.Jobs
+		}
+		assert.Equal(t, map[queue.Lane]uint64{queue.Interactive: 1, queue.Bulk: 1}, waiting)
+		assert.Contains(t, s.Oldest, queue.Interactive)
+	})
+}

@@ -29,7 +29,7 @@ type Waiting struct {
 // Stats counts what waits. It is cheap: subjects are counted again only when
 // the stream changed, and it spends at most a twentieth of the time on that, so
 // with very many keys the counts may be some seconds old. What is wanted of
-// campaigns is read each time.
+// campaigns is read each time; where it can't be, none of their jobs counts as held.
 func (q *Queue) Stats(ctx context.Context) (Stats, error) {
 	s := Stats{Oldest: make(map[Lane]time.Time), Partitions: q.partitions}
 	for _, lane := range Lanes() {
@@ -39,8 +39,8 @@ func (q *Queue) Stats(ctx context.Context) (Stats, error) {
 			return Stats{}, fmt.Errorf("counting jobs in %s: %w", c.stream, err)
 		}
 		held, err := c.held(ctx, q.clock.toServer(time.Now()))
-		if err != nil {
-			return Stats{}, fmt.Errorf("reading what is wanted of campaigns: %w", err)
+		if err != nil { // whoever watches for players who wait must not lose sight of them for that
+			q.trouble.warn(q.log, "what is wanted of campaigns can't be read; all of their jobs count as due", "error", err)
 		}
 		if !oldest.IsZero() {
 			s.Oldest[lane] = q.clock.toHere(oldest)
