@@ -143,6 +143,23 @@ func queriesOf(t *testing.T, file string) (queries []string) {
 	return queries
 }
 
+// Helm reads no file outside of its chart, so the chart has copies: of these bytes, and of no others.
+//
+//	go test ./metrics -run TestTheChart -update
+func TestTheChartHasTheseRulesAndDashboards(t *testing.T) {
+	for folder, pattern := range map[string]string{"prometheus": "../deploy/prometheus/*.rules.yaml", "dashboards": "../deploy/grafana/dashboards/*.json"} {
+		copies := "../deploy/helm/invited/files/" + folder
+		names := map[string]bool{}
+		for _, file := range filesIn(t, pattern) {
+			names[filepath.Base(file)] = true
+			requireIs(t, filepath.Join(copies, filepath.Base(file)), string(readFile(t, file)))
+		}
+		for _, file := range filesIn(t, copies+"/*") {
+			assert.True(t, names[filepath.Base(file)], "%s is a copy of nothing", file)
+		}
+	}
+}
+
 // A dashboard is changed in Grafana, exported, and read as a difference: so it has one form, and its panels keep their numbers.
 func TestDashboardsAreWrittenInOneForm(t *testing.T) {
 	uids := map[string]bool{}

@@ -22,10 +22,11 @@ import (
 	"github.com/invitedhq/invited/xbl"
 )
 
-// What /metrics says is in testdata, and what that means in docs/metrics.md. Both are written anew with:
+// What /metrics says is in testdata, what that means in docs/metrics.md, and copies of rules and dashboards in the chart. All are
+// written anew with:
 //
-//	go test ./metrics -run 'Golden|Page' -update
-var update = flag.Bool("update", false, "write testdata and docs/metrics.md anew")
+//	go test ./metrics -run 'Golden|Page|Chart' -update
+var update = flag.Bool("update", false, "write testdata, docs/metrics.md and the chart's files anew")
 
 // requireIs compares a file of the repository with what it must be now.
 func requireIs(t *testing.T, file, want string) {
@@ -36,7 +37,7 @@ func requireIs(t *testing.T, file, want string) {
 	got, err := os.ReadFile(file)
 	require.NoError(t, err)
 	assert.Equal(t, want, string(got),
-		"%s is not what the registry says; if it is meant: go test ./metrics -run 'Golden|Page' -update", file)
+		"%s is not what it is made from; if that is meant: go test ./metrics -run 'Golden|Page|Chart' -update", file)
 }
 
 // lived is the registry of a worker to which everything has happened once. To be called in fake time.
