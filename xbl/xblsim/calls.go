@@ -28,7 +28,7 @@ func (l *callLog) add(c *call, v verdict, inBlock bool) {
 		return
 	}
 	l.put(Call{
-		At:           c.arrival.at,
+		At:           c.arrival.At,
 		TitleID:      c.key.title,
 		Token:        c.key.token.String(),
 		Sender:       c.key.sender,

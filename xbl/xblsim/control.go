@@ -2,29 +2,29 @@ package xblsim
 
 import (
 	"cmp"
-	"errors"
 	"fmt"
 	"io"
 	"maps"
 	"net/http"
 	"slices"
 	"strconv"
-	"strings"
 	"time"
 
 	"github.com/go-json-experiment/json"
 	"github.com/go-json-experiment/json/jsontext"
+
+	"github.com/invitedhq/invited/xbl/xblsim/internal/wire"
 )
 
 // serveControl answers what is beside the service: its ledger and its faults.
 func (s *Server) serveControl(w http.ResponseWriter, r *http.Request) {
 	switch r.Method + " " + r.URL.Path {
 	case "GET /ledger":
-		writeJSON(w, http.StatusOK, s.Ledger())
+		wire.WriteJSON(w, http.StatusOK, s.Ledger())
 	case "GET /ledger/recipients":
 		s.writeRecipients(w)
 	case "GET /faults":
-		writeJSON(w, http.StatusOK, newFaultsJSON(s.Faults()))
+		wire.WriteJSON(w, http.StatusOK, newFaultsJSON(s.Faults()))
 	case "PUT /faults":
 		s.putFaults(w, r)
 	case "GET /healthz":
@@ -159,13 +159,15 @@ const maxFaults = 1 << 20
 
 // putFaults replaces all faults; what the body leaves out is off. A bad body changes nothing.
 func (s *Server) putFaults(w http.ResponseWriter, r *http.Request) {
-	var wire faultsJSON
-	err := json.UnmarshalRead(http.MaxBytesReader(w, r.Body, maxFaults), &wire, json.RejectUnknownMembers(true))
-	if err != nil {
-		invalid(withoutValues(err)).write(w, "", NoBody)
-		return
+	body, err := wire.ReadBody(r.Body, maxFaults)
+	var sent faultsJSON
+	if err == nil {
+		err = wire.Decode(body, &sent)
 	}
-	f, err := wire.faults()
+	var f Faults
+	if err == nil {
+		f, err = sent.faults()
+	}
 	if err == nil {
 		err = f.Validate()
 	}
@@ -176,25 +178,4 @@ func (s *Server) putFaults(w http.ResponseWriter, r *http.Request) {
 	s.SetFaults(f)
 	s.log.Info("faults changed")
 	w.WriteHeader(http.StatusNoContent)
-}
-
-// withoutValues describes a decoding error by its place. Its own words may repeat a value, which may be a token.
-func withoutValues(err error) error {
-	if tooLong, ok := errors.AsType[*http.MaxBytesError](err); ok {
-		return fmt.Errorf("body: longer than %d bytes", tooLong.Limit)
-	}
-	if semantic, ok := errors.AsType[*json.SemanticError](err); ok {
-		place := strings.TrimPrefix(string(semantic.JSONPointer), "/")
-		if errors.Is(err, json.ErrUnknownName) {
-			return fmt.Errorf("%.40q: no such field", place)
-		}
-		return fmt.Errorf("%s: a JSON %s is not what belongs here", cmp.Or(place, "body"), semantic.JSONKind)
-	}
-	if syntactic, ok := errors.AsType[*jsontext.SyntacticError](err); ok {
-		if errors.Is(err, jsontext.ErrDuplicateName) {
-			return fmt.Errorf("%.40q: given twice", strings.TrimPrefix(string(syntactic.JSONPointer), "/"))
-		}
-		return fmt.Errorf("body: no JSON after byte %d", syntactic.ByteOffset)
-	}
-	return errors.New("body: it ended early")
 }

@@ -9,15 +9,18 @@ import (
 	"strconv"
 	"strings"
 	"time"
+
+	"github.com/invitedhq/invited/xbl/xblsim/internal/limit"
+	"github.com/invitedhq/invited/xbl/xblsim/internal/wire"
 )
 
 // call is one POST to an invite endpoint on its way through the server.
 type call struct {
-	arrival arrival
+	arrival limit.Arrival
 	key     key
 	invite  invite
 	problem verdict // the answer to an invalid request; its status is 0 for a valid one
-	state   *keyState
+	state   *limit.State
 }
 
 // serveInvite handles everything under /titles/.
@@ -47,9 +50,9 @@ func (s *Server) serveInvite(w http.ResponseWriter, r *http.Request) {
 }
 
 // arrive notes the instant, in an order with all others. The clock is read first: see [Server.leave].
-func (s *Server) arrive() arrival {
+func (s *Server) arrive() limit.Arrival {
 	now := time.Now()
-	return arrival{at: now, seq: s.instant.Add(1)}
+	return limit.Arrival{At: now, Seq: s.instant.Add(1)}
 }
 
 // splitPath takes /titles/{title}/invites and /titles/{title}/invites/server apart.
@@ -68,13 +71,17 @@ func parseTitleID(s string) (uint32, error) {
 }
 
 // readCall takes from the request all that the server needs to decide.
-func readCall(r *http.Request, arrived arrival, titleID uint32, server bool) *call {
+func readCall(r *http.Request, arrived limit.Arrival, titleID uint32, server bool) *call {
 	authorization := r.Header.Values("Authorization")
 	c := &call{
 		arrival: arrived,
 		key:     key{title: titleID, token: keyOfToken(strings.Join(authorization, ", "))},
 	}
-	inv, bodyErr := readInvite(r.Body, server)
+	body, bodyErr := wire.ReadBody(r.Body, maxBody)
+	var inv invite
+	if bodyErr == nil {
+		inv, bodyErr = parseInvite(body, server)
+	}
 	c.key.sender = inv.sender
 	c.problem = checkRequest(r, authorization, bodyErr)
 	if c.problem.status == 0 {
@@ -94,7 +101,7 @@ func checkRequest(r *http.Request, authorization []string, bodyErr error) verdic
 	if err := checkAuthorization(authorization[0]); err != nil {
 		return invalid(err)
 	}
-	if err := checkHeaders(r); err != nil {
+	if err := wire.CheckHeaders(r); err != nil {
 		return invalid(err)
 	}
 	if bodyErr != nil {
@@ -107,7 +114,7 @@ func checkRequest(r *http.Request, authorization []string, bodyErr error) verdic
 func (s *Server) decide(c *call) verdict {
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	st, refused, inBlock := s.limiter.admit(c.key, c.arrival)
+	st, refused, inBlock := s.limiter.Admit(c.key, c.arrival)
 	c.state = st
 	v := s.judge(c, refused)
 
@@ -127,7 +134,7 @@ func (s *Server) decide(c *call) verdict {
 
 // judge is the order in which the service looks at things: outage, quota, faults before the service itself,
 // the request, and faults after it.
-func (s *Server) judge(c *call, refused *refusal) verdict {
+func (s *Server) judge(c *call, refused *limit.Refusal) verdict {
 	plan := s.faults
 	if refused != nil && !plan.faults.Outage {
 		return verdict{status: http.StatusTooManyRequests, refusal: refused}
@@ -207,12 +214,12 @@ func wait(ctx context.Context, d time.Duration) bool {
 func (s *Server) leave(c *call, v verdict) (retryAfter string) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	s.limiter.leave(c.state)
-	given := arrival{seq: s.instant.Add(1)}
-	given.at = time.Now()
-	retryAfter, until := v.retryAfter(s.options.RetryAfter, given.at)
+	s.limiter.Leave(c.state)
+	given := limit.Arrival{Seq: s.instant.Add(1)}
+	given.At = time.Now()
+	retryAfter, until := v.retryAfter(s.options.RetryAfter, given.At)
 	if retryAfter != "" {
-		c.state.block.give(given, until)
+		c.state.Block(given, until)
 	}
 	return retryAfter
 }

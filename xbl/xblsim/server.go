@@ -12,6 +12,8 @@ import (
 	"sync"
 	"sync/atomic"
 	"time"
+
+	"github.com/invitedhq/invited/xbl/xblsim/internal/limit"
 )
 
 // Options says how a [Server] behaves. The zero value is a service without limits, delays or faults.
@@ -56,7 +58,7 @@ const (
 // Validate reports the first option that makes no sense.
 func (o Options) Validate() error {
 	for _, w := range o.Quota {
-		if err := w.validate(); err != nil {
+		if err := w.Validate(); err != nil {
 			return err
 		}
 	}
@@ -86,7 +88,7 @@ type Server struct {
 	instant atomic.Uint64 // puts arrivals and answers in one order, also where the clock shows the same time
 
 	mu      sync.Mutex // guards all below; held for a few map accesses a call
-	limiter limiter
+	limiter *limit.Limiter[key]
 	book    book
 	calls   callLog
 	faults  *faultPlan
@@ -101,7 +103,7 @@ func New(o Options) *Server {
 	s := &Server{
 		options: o,
 		log:     o.Logger,
-		limiter: limiter{maxConcurrent: o.MaxConcurrent, grace: o.InFlightGrace, keys: make(map[key]*keyState)},
+		limiter: limit.New[key](o.MaxConcurrent, o.InFlightGrace),
 		book:    book{sent: make(map[uint32]map[uint64]int)},
 		calls:   callLog{calls: make([]Call, 0, o.CallLog)},
 		rng:     rand.New(rand.NewPCG(o.Seed, o.Seed)),
@@ -183,5 +185,5 @@ func (s *Server) SetQuota(quota []Window) {
 	}
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	s.limiter.setQuota(quota)
+	s.limiter.SetQuota(quota)
 }
