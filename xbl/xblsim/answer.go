@@ -5,6 +5,7 @@ import (
 	"net/http"
 	"time"
 
+	"github.com/invitedhq/invited/xbl/xblsim/auth"
 	"github.com/invitedhq/invited/xbl/xblsim/internal/limit"
 	"github.com/invitedhq/invited/xbl/xblsim/internal/wire"
 )
@@ -12,8 +13,8 @@ import (
 // verdict is what the service decided about a call. Nothing in it depends on when the answer goes out.
 type verdict struct {
 	status   int            // 0: no answer, the connection is dropped
-	code     string         // of an ErrorResponse
-	message  string         // of an ErrorResponse, or the reason of a 401
+	code     string         // of an ErrorResponse, or the reason of a 401
+	message  string         // of an ErrorResponse
 	refusal  *limit.Refusal // of a 429
 	wait     time.Duration  // the Retry-After of a 503; 0: none
 	slow     time.Duration  // on top of the latency
@@ -31,7 +32,11 @@ func forbidden(reason string) verdict {
 }
 
 func unauthorized(reason string) verdict {
-	return verdict{status: http.StatusUnauthorized, message: reason}
+	return verdict{status: http.StatusUnauthorized, code: reason}
+}
+
+func denied(d *auth.Denial) verdict {
+	return verdict{status: d.Status, code: d.Reason, message: d.Message}
 }
 
 func noSuchPath() verdict {
@@ -78,11 +83,15 @@ func (v verdict) write(w http.ResponseWriter, retryAfter string, body ThrottleBo
 	switch v.status {
 	case http.StatusNoContent:
 		w.WriteHeader(v.status)
-	case http.StatusBadRequest, http.StatusNotFound, http.StatusMethodNotAllowed:
+	case http.StatusBadRequest, http.StatusForbidden, http.StatusNotFound, http.StatusMethodNotAllowed:
 		wire.WriteJSON(w, v.status, wire.ErrorResponse{ErrorCode: v.code, DebugMessage: v.message})
 	case http.StatusUnauthorized:
-		h.Set("WWW-Authenticate", fmt.Sprintf("XBL3.0 error=%q", v.message))
-		w.WriteHeader(v.status)
+		h.Set("WWW-Authenticate", fmt.Sprintf("XBL3.0 error=%q", v.code))
+		if v.message == "" {
+			w.WriteHeader(v.status)
+			return
+		}
+		wire.WriteJSON(w, v.status, wire.ErrorResponse{ErrorCode: v.code, DebugMessage: v.message})
 	case http.StatusTooManyRequests:
 		writeThrottled(w, v.refusal, body)
 	default:

@@ -8,7 +8,6 @@ import (
 	"net/http"
 	"slices"
 	"strconv"
-	"time"
 
 	"github.com/go-json-experiment/json"
 	"github.com/go-json-experiment/json/jsontext"
@@ -117,22 +116,11 @@ func (j faultsJSON) faults() (Faults, error) {
 		Outage:             j.Outage,
 	}
 	var errs [4]error
-	f.SlowBy, errs[0] = parseDuration("slowBy", j.SlowBy)
-	f.RetryAfter, errs[1] = parseDuration("retryAfter", j.RetryAfter)
+	f.SlowBy, errs[0] = wire.ParseDuration("slowBy", j.SlowBy)
+	f.RetryAfter, errs[1] = wire.ParseDuration("retryAfter", j.RetryAfter)
 	f.RefusedXUIDs, errs[2] = parseXUIDs("refusedXuids", j.RefusedXUIDs)
 	f.ForbiddenXUIDs, errs[3] = parseXUIDs("forbiddenXuids", j.ForbiddenXUIDs)
 	return f, cmp.Or(errs[:]...)
-}
-
-func parseDuration(field, s string) (time.Duration, error) {
-	if s == "" {
-		return 0, nil
-	}
-	d, err := time.ParseDuration(s)
-	if err != nil {
-		return 0, fmt.Errorf("%s: %.40q is no time; write it with its unit, such as 30s", field, s)
-	}
-	return d, nil
 }
 
 func parseXUIDs(field string, texts []string) ([]uint64, error) {

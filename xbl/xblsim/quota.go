@@ -12,7 +12,7 @@ func ParseQuota(s string) ([]Window, error) { return limit.Parse(s) }
 // key is what the service limits: a user and a title. On /invites/server, where one token speaks for many
 // users, the user is the sender.
 type key struct {
-	token  tokenKey
+	user   tokenKey // the token's key where it is not known whose it is
 	title  uint32
 	sender uint64
 }

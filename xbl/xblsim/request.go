@@ -6,9 +6,10 @@ import (
 	"fmt"
 	"io"
 	"slices"
-	"strconv"
 
 	"github.com/go-json-experiment/json/jsontext"
+
+	"github.com/invitedhq/invited/xbl/xblsim/internal/wire"
 )
 
 // Limits of a request. The first is ours, the others are the service's.
@@ -182,13 +183,7 @@ func (p *parser) broken(expected string) error {
 
 // ParseXUID reads a player's id as the API writes it: a decimal number above 0 that fits 64 bits, without sign
 // and leading zeros.
-func ParseXUID(s string) (uint64, error) {
-	xuid, err := strconv.ParseUint(s, 10, 64)
-	if err != nil || xuid == 0 || s[0] == '0' {
-		return 0, fmt.Errorf("%.40q is no XUID: a decimal number above 0, of 64 bits, without leading zeros", s)
-	}
-	return xuid, nil
-}
+func ParseXUID(s string) (uint64, error) { return wire.ParseXUID(s) }
 
 func utf16Len(s string) int {
 	n := 0

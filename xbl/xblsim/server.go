@@ -13,6 +13,7 @@ import (
 	"sync/atomic"
 	"time"
 
+	"github.com/invitedhq/invited/xbl/xblsim/auth"
 	"github.com/invitedhq/invited/xbl/xblsim/internal/limit"
 )
 
@@ -31,8 +32,12 @@ type Options struct {
 	// real networks need as long as a request is on its way.
 	InFlightGrace time.Duration
 
-	CallLog int          // how many of the last calls Calls shows; 0: none
-	Logger  *slog.Logger // one line per call at debug level, without tokens; nil: no log
+	CallLog int // how many of the last calls Calls shows; 0: none
+	// Auth issues the tokens that calls must have, and checks them and their signatures; quotas are those of a user or of the
+	// title's service then, whatever token is used. nil: any token of the documented form is good, and is the user.
+	Auth *auth.Service
+
+	Logger *slog.Logger // one line per call at debug level, without tokens; nil: no log
 }
 
 // RetryAfter is a way to say in a 429 how long to wait.
@@ -123,9 +128,14 @@ func New(o Options) *Server {
 //	GET /faults             the Faults, with keys in place of tokens
 //	PUT /faults             replaces them
 //	GET /healthz            200
+//
+// and, with [Options.Auth], the pages of [auth.Service.ServeControl].
 func (s *Server) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 	if strings.HasPrefix(r.URL.Path, "/titles/") {
 		s.serveInvite(w, r)
+		return
+	}
+	if s.options.Auth != nil && s.options.Auth.ServeControl(w, r) {
 		return
 	}
 	s.serveControl(w, r)

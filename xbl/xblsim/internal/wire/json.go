@@ -25,14 +25,14 @@ func WriteJSON(w http.ResponseWriter, status int, v any) {
 	_ = json.MarshalWrite(w, v) // fails only when the client is gone
 }
 
-// ReadBody returns the body, if it is no longer than limit bytes.
+// ReadBody returns the body. If it is longer than limit bytes, what is within is returned with the error.
 func ReadBody(r io.Reader, limit int64) ([]byte, error) {
 	body, err := io.ReadAll(io.LimitReader(r, limit+1))
 	if err != nil {
 		return nil, errors.New("body: it ended early")
 	}
 	if int64(len(body)) > limit {
-		return nil, fmt.Errorf("body: longer than %d bytes", limit)
+		return body[:limit], fmt.Errorf("body: longer than %d bytes", limit)
 	}
 	return body, nil
 }
