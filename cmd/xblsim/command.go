@@ -24,6 +24,7 @@ type flags struct {
 	refuse  []string
 	forbid  []string
 	verbose bool
+	auth    authFlags
 }
 
 func newCommand(out, errOut io.Writer) *cobra.Command {
@@ -32,21 +33,36 @@ func newCommand(out, errOut io.Writer) *cobra.Command {
 		Use:   "xblsim",
 		Short: "A stand-in for the Xbox service that sends game invites",
 		Long: `xblsim answers POST /titles/{titleId}/invites as the Xbox service does: with a quota, and with faults on request.
-GET /ledger tells what arrived, GET /ledger/recipients who got how many invites, PUT /faults changes the faults.`,
+GET /ledger tells what arrived, GET /ledger/recipients who got how many invites, PUT /faults changes the faults.
+
+With --auth-listen it plays the auth services too, POST /service/authenticate and POST /xsts/authorize, and takes invites only
+with their tokens, signed. GET /ledger/auth tells what they were asked, PUT /auth/faults makes them fail, POST /auth/expire and
+POST /auth/revoke end tokens, POST /auth/delegations makes a user's delegation token.`,
 		Example: `  xblsim --quota 7/15s,50/300s --latency 20ms
-  xblsim --quota 7/1500ms,50/30s --fault-reset-after 0.01 --fault-refuse 2533274790395904`,
+  xblsim --quota 7/1500ms,50/30s --fault-reset-after 0.01 --fault-refuse 2533274790395904
+  xblsim certificates ./certificates`,
 		Args: cli.NoArgs,
 		RunE: func(cmd *cobra.Command, _ []string) error {
 			o, err := f.parse(errOut)
 			if err != nil {
 				return cli.Usagef("%w", err)
 			}
-			return serve(cmd.Context(), f.listen, xblsim.New(o), out, o.Logger)
+			services, err := f.auth.parse(cmd.Flags(), o)
+			if err != nil {
+				return cli.Usagef("%w", err)
+			}
+			if services != nil {
+				o.Auth = services.service
+			}
+			return serve(cmd.Context(), f.listen, xblsim.New(o), services, out, o.Logger)
 		},
 	}
 	cmd.SetOut(out)
 	cmd.SetErr(errOut)
 	f.register(cmd.Flags())
+	f.auth.register(cmd.Flags())
+	cmd.AddCommand(newCertificatesCommand(out))
+	cmd.CompletionOptions.DisableDefaultCmd = true
 	return cmd
 }
 

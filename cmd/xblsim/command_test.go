@@ -8,6 +8,7 @@ import (
 	"io"
 	"net"
 	"net/http"
+	"slices"
 	"strings"
 	"testing"
 	"time"
@@ -24,12 +25,13 @@ func TestMain(m *testing.M) { goleak.VerifyTestMain(m) }
 
 // running is the command, started in this process.
 type running struct {
-	t    *testing.T
-	url  string
-	out  bytes.Buffer
-	log  bytes.Buffer
-	body []byte     // of the last answer
-	stop func() int // ends the command, and returns its exit status
+	t       *testing.T
+	url     string
+	authURL string // with --auth-listen
+	out     bytes.Buffer
+	log     bytes.Buffer
+	body    []byte     // of the last answer
+	stop    func() int // ends the command, and returns its exit status
 }
 
 // start runs the command on a free port and waits until it listens.
@@ -48,6 +50,13 @@ func start(t *testing.T, args ...string) *running {
 	require.NoError(t, err)
 	_, r.url, _ = strings.Cut(strings.TrimSuffix(first, "\"\n"), "listening on ")
 	require.Regexp(t, `^http://127\.0\.0\.1:[1-9][0-9]*$`, r.url, "from the line %q", first)
+
+	if slices.Contains(args, "--auth-listen") {
+		second, err := lines.ReadString('\n')
+		require.NoError(t, err)
+		_, r.authURL, _ = strings.Cut(strings.TrimSuffix(second, "\"\n"), "listening on ")
+		require.Regexp(t, `^https://127\.0\.0\.1:[1-9][0-9]*$`, r.authURL, "from the line %q", second)
+	}
 
 	drained := make(chan struct{})
 	go func() { defer close(drained); _, _ = io.Copy(io.Discard, lines) }()

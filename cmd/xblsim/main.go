@@ -9,6 +9,14 @@
 // The flags that begin with --fault make calls fail; PUT /faults changes that while it runs. What exactly is
 // simulated is told in package [github.com/invitedhq/invited/xbl/xblsim].
 //
+// With --auth-listen it plays the auth services that a title's own service gets its tokens from, and takes no other tokens; package
+// [github.com/invitedhq/invited/xbl/xblsim/auth] has the details. xblsim certificates makes what they need, so that the token source s2s
+// can be tried without an account at Microsoft:
+//
+//	xblsim certificates ./certificates
+//	xblsim --auth-listen 127.0.0.1:8443 --tls-cert ./certificates/server.pem \
+//	  --tls-key ./certificates/server-key.pem --auth-client-ca ./certificates/ca.pem
+//
 // It ends with status 0 after SIGINT or SIGTERM, 1 when it can't listen, 2 on wrong use.
 package main
 

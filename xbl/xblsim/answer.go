@@ -3,20 +3,21 @@ package xblsim
 import (
 	"fmt"
 	"net/http"
-	"strconv"
 	"time"
 
-	"github.com/go-json-experiment/json"
+	"github.com/invitedhq/invited/xbl/xblsim/auth"
+	"github.com/invitedhq/invited/xbl/xblsim/internal/limit"
+	"github.com/invitedhq/invited/xbl/xblsim/internal/wire"
 )
 
 // verdict is what the service decided about a call. Nothing in it depends on when the answer goes out.
 type verdict struct {
-	status   int           // 0: no answer, the connection is dropped
-	code     string        // of an ErrorResponse
-	message  string        // of an ErrorResponse, or the reason of a 401
-	refusal  *refusal      // of a 429
-	wait     time.Duration // the Retry-After of a 503; 0: none
-	slow     time.Duration // on top of the latency
+	status   int            // 0: no answer, the connection is dropped
+	code     string         // of an ErrorResponse, or the reason of a 401
+	message  string         // of an ErrorResponse
+	refusal  *limit.Refusal // of a 429
+	wait     time.Duration  // the Retry-After of a 503; 0: none
+	slow     time.Duration  // on top of the latency
 	recorded bool
 	fault    string
 }
@@ -31,7 +32,11 @@ func forbidden(reason string) verdict {
 }
 
 func unauthorized(reason string) verdict {
-	return verdict{status: http.StatusUnauthorized, message: reason}
+	return verdict{status: http.StatusUnauthorized, code: reason}
+}
+
+func denied(d *auth.Denial) verdict {
+	return verdict{status: d.Status, code: d.Reason, message: d.Message}
 }
 
 func noSuchPath() verdict {
@@ -48,18 +53,13 @@ func wrongMethod() verdict {
 func (v verdict) retryAfter(form RetryAfter, now time.Time) (value string, until time.Time) {
 	switch {
 	case v.wait > 0:
-		return inSeconds(now, v.wait)
+		return wire.Seconds(now, v.wait)
 	case v.refusal == nil || form == NoRetryAfter:
 		return "", time.Time{}
 	case form == HTTPDate:
-		return asDate(now, v.refusal.ends)
+		return asDate(now, v.refusal.Ends)
 	}
-	return inSeconds(now, v.refusal.ends.Sub(now))
-}
-
-func inSeconds(now time.Time, wait time.Duration) (string, time.Time) {
-	n := max(1, wholeSeconds(wait))
-	return strconv.Itoa(n), now.Add(time.Duration(n) * time.Second)
+	return wire.Seconds(now, v.refusal.Ends.Sub(now))
 }
 
 // asDate rounds up to the next second that is at least a second away.
@@ -74,15 +74,6 @@ func asDate(now, ends time.Time) (string, time.Time) {
 	return date.UTC().Format(http.TimeFormat), date
 }
 
-// wholeSeconds rounds up.
-func wholeSeconds(d time.Duration) int {
-	n := int(d / time.Second)
-	if d%time.Second > 0 {
-		n++
-	}
-	return n
-}
-
 // write sends the answer.
 func (v verdict) write(w http.ResponseWriter, retryAfter string, body ThrottleBody) {
 	h := w.Header()
@@ -92,48 +83,29 @@ func (v verdict) write(w http.ResponseWriter, retryAfter string, body ThrottleBo
 	switch v.status {
 	case http.StatusNoContent:
 		w.WriteHeader(v.status)
-	case http.StatusBadRequest, http.StatusNotFound, http.StatusMethodNotAllowed:
-		writeJSON(w, v.status, errorResponse{v.code, v.message})
+	case http.StatusBadRequest, http.StatusForbidden, http.StatusNotFound, http.StatusMethodNotAllowed:
+		wire.WriteJSON(w, v.status, wire.ErrorResponse{ErrorCode: v.code, DebugMessage: v.message})
 	case http.StatusUnauthorized:
-		h.Set("WWW-Authenticate", fmt.Sprintf("XBL3.0 error=%q", v.message))
-		w.WriteHeader(v.status)
+		h.Set("WWW-Authenticate", fmt.Sprintf("XBL3.0 error=%q", v.code))
+		if v.message == "" {
+			w.WriteHeader(v.status)
+			return
+		}
+		wire.WriteJSON(w, v.status, wire.ErrorResponse{ErrorCode: v.code, DebugMessage: v.message})
 	case http.StatusTooManyRequests:
-		v.refusal.write(w, body)
+		writeThrottled(w, v.refusal, body)
 	default:
 		http.Error(w, http.StatusText(v.status), v.status)
 	}
 }
 
-type errorResponse struct {
-	ErrorCode    string `json:"errorCode"`
-	DebugMessage string `json:"debugMessage"`
-}
-
-// throttledEntity is the body of a 429. T is int, or string for services that quote their numbers.
-type throttledEntity[T any] struct {
-	Version         T      `json:"version"`
-	CurrentRequests T      `json:"currentRequests"`
-	MaxRequests     T      `json:"maxRequests"`
-	PeriodInSeconds T      `json:"periodInSeconds"`
-	LimitType       string `json:"limitType"`
-}
-
-func (r *refusal) write(w http.ResponseWriter, body ThrottleBody) {
-	period := wholeSeconds(r.period)
+func writeThrottled(w http.ResponseWriter, r *limit.Refusal, body ThrottleBody) {
 	switch body {
 	case Numbers:
-		writeJSON(w, http.StatusTooManyRequests, throttledEntity[int]{1, r.current, r.max, period, r.limitType})
+		wire.WriteJSON(w, http.StatusTooManyRequests, wire.Numbers(r))
 	case Strings:
-		text := strconv.Itoa
-		writeJSON(w, http.StatusTooManyRequests,
-			throttledEntity[string]{"1", text(r.current), text(r.max), text(period), r.limitType})
+		wire.WriteJSON(w, http.StatusTooManyRequests, wire.Strings(r))
 	case NoBody:
 		w.WriteHeader(http.StatusTooManyRequests)
 	}
-}
-
-func writeJSON(w http.ResponseWriter, status int, v any) {
-	w.Header().Set("Content-Type", "application/json")
-	w.WriteHeader(status)
-	_ = json.MarshalWrite(w, v) // fails only when the client is gone
 }

@@ -28,9 +28,9 @@ func (l *callLog) add(c *call, v verdict, inBlock bool) {
 		return
 	}
 	l.put(Call{
-		At:           c.arrival.at,
+		At:           c.arrival.At,
 		TitleID:      c.key.title,
-		Token:        c.key.token.String(),
+		Token:        c.token.String(),
 		Sender:       c.key.sender,
 		InvitedUsers: c.invite.users,
 		Status:       v.status,

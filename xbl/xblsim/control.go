@@ -2,29 +2,28 @@ package xblsim
 
 import (
 	"cmp"
-	"errors"
 	"fmt"
 	"io"
 	"maps"
 	"net/http"
 	"slices"
 	"strconv"
-	"strings"
-	"time"
 
 	"github.com/go-json-experiment/json"
 	"github.com/go-json-experiment/json/jsontext"
+
+	"github.com/invitedhq/invited/xbl/xblsim/internal/wire"
 )
 
 // serveControl answers what is beside the service: its ledger and its faults.
 func (s *Server) serveControl(w http.ResponseWriter, r *http.Request) {
 	switch r.Method + " " + r.URL.Path {
 	case "GET /ledger":
-		writeJSON(w, http.StatusOK, s.Ledger())
+		wire.WriteJSON(w, http.StatusOK, s.Ledger())
 	case "GET /ledger/recipients":
 		s.writeRecipients(w)
 	case "GET /faults":
-		writeJSON(w, http.StatusOK, newFaultsJSON(s.Faults()))
+		wire.WriteJSON(w, http.StatusOK, newFaultsJSON(s.Faults()))
 	case "PUT /faults":
 		s.putFaults(w, r)
 	case "GET /healthz":
@@ -117,22 +116,11 @@ func (j faultsJSON) faults() (Faults, error) {
 		Outage:             j.Outage,
 	}
 	var errs [4]error
-	f.SlowBy, errs[0] = parseDuration("slowBy", j.SlowBy)
-	f.RetryAfter, errs[1] = parseDuration("retryAfter", j.RetryAfter)
+	f.SlowBy, errs[0] = wire.ParseDuration("slowBy", j.SlowBy)
+	f.RetryAfter, errs[1] = wire.ParseDuration("retryAfter", j.RetryAfter)
 	f.RefusedXUIDs, errs[2] = parseXUIDs("refusedXuids", j.RefusedXUIDs)
 	f.ForbiddenXUIDs, errs[3] = parseXUIDs("forbiddenXuids", j.ForbiddenXUIDs)
 	return f, cmp.Or(errs[:]...)
-}
-
-func parseDuration(field, s string) (time.Duration, error) {
-	if s == "" {
-		return 0, nil
-	}
-	d, err := time.ParseDuration(s)
-	if err != nil {
-		return 0, fmt.Errorf("%s: %.40q is no time; write it with its unit, such as 30s", field, s)
-	}
-	return d, nil
 }
 
 func parseXUIDs(field string, texts []string) ([]uint64, error) {
@@ -159,13 +147,15 @@ const maxFaults = 1 << 20
 
 // putFaults replaces all faults; what the body leaves out is off. A bad body changes nothing.
 func (s *Server) putFaults(w http.ResponseWriter, r *http.Request) {
-	var wire faultsJSON
-	err := json.UnmarshalRead(http.MaxBytesReader(w, r.Body, maxFaults), &wire, json.RejectUnknownMembers(true))
-	if err != nil {
-		invalid(withoutValues(err)).write(w, "", NoBody)
-		return
+	body, err := wire.ReadBody(r.Body, maxFaults)
+	var sent faultsJSON
+	if err == nil {
+		err = wire.Decode(body, &sent)
 	}
-	f, err := wire.faults()
+	var f Faults
+	if err == nil {
+		f, err = sent.faults()
+	}
 	if err == nil {
 		err = f.Validate()
 	}
@@ -176,25 +166,4 @@ func (s *Server) putFaults(w http.ResponseWriter, r *http.Request) {
 	s.SetFaults(f)
 	s.log.Info("faults changed")
 	w.WriteHeader(http.StatusNoContent)
-}
-
-// withoutValues describes a decoding error by its place. Its own words may repeat a value, which may be a token.
-func withoutValues(err error) error {
-	if tooLong, ok := errors.AsType[*http.MaxBytesError](err); ok {
-		return fmt.Errorf("body: longer than %d bytes", tooLong.Limit)
-	}
-	if semantic, ok := errors.AsType[*json.SemanticError](err); ok {
-		place := strings.TrimPrefix(string(semantic.JSONPointer), "/")
-		if errors.Is(err, json.ErrUnknownName) {
-			return fmt.Errorf("%.40q: no such field", place)
-		}
-		return fmt.Errorf("%s: a JSON %s is not what belongs here", cmp.Or(place, "body"), semantic.JSONKind)
-	}
-	if syntactic, ok := errors.AsType[*jsontext.SyntacticError](err); ok {
-		if errors.Is(err, jsontext.ErrDuplicateName) {
-			return fmt.Errorf("%.40q: given twice", strings.TrimPrefix(string(syntactic.JSONPointer), "/"))
-		}
-		return fmt.Errorf("body: no JSON after byte %d", syntactic.ByteOffset)
-	}
-	return errors.New("body: it ended early")
 }

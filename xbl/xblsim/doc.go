@@ -40,6 +40,16 @@
 // answers, players and tokens that are refused, or an outage of everything. They are drawn from a seeded
 // source and can be changed while the server runs, with [Server.SetFaults] or PUT /faults.
 //
+// # Tokens
+//
+// Without more, any token of the documented form is good. With [Options.Auth], package auth beside this one plays the services that issue
+// tokens, and calls need one of theirs and a signature:
+//
+//	service := auth.New(auth.Options{ClientCAs: authority.Pool()})
+//	sim := xblsim.New(xblsim.Options{Auth: service})
+//
+// A key's user is whoever the token is for then, so that a new token is no new quota.
+//
 // # Time
 //
 // The simulator takes time from package time, starts no goroutine, and so also runs in fake time, in a

@@ -4,5 +4,5 @@ package xblsim
 func (s *Server) Keys() int {
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	return len(s.limiter.keys)
+	return s.limiter.Keys()
 }

@@ -9,15 +9,19 @@ import (
 	"strconv"
 	"strings"
 	"time"
+
+	"github.com/invitedhq/invited/xbl/xblsim/internal/limit"
+	"github.com/invitedhq/invited/xbl/xblsim/internal/wire"
 )
 
 // call is one POST to an invite endpoint on its way through the server.
 type call struct {
-	arrival arrival
-	key     key
+	arrival limit.Arrival
+	token   tokenKey // of its Authorization value
+	key     key      // who the quota counts
 	invite  invite
 	problem verdict // the answer to an invalid request; its status is 0 for a valid one
-	state   *keyState
+	state   *limit.State
 }
 
 // serveInvite handles everything under /titles/.
@@ -38,7 +42,7 @@ func (s *Server) serveInvite(w http.ResponseWriter, r *http.Request) {
 		invalid(err).write(w, "", NoBody)
 		return
 	}
-	c := readCall(r, arrived, titleID, server)
+	c := s.readCall(r, arrived, titleID, server)
 	v := s.decide(c)
 	if s.log.Enabled(r.Context(), slog.LevelDebug) {
 		s.logCall(r.Context(), c, v)
@@ -47,9 +51,9 @@ func (s *Server) serveInvite(w http.ResponseWriter, r *http.Request) {
 }
 
 // arrive notes the instant, in an order with all others. The clock is read first: see [Server.leave].
-func (s *Server) arrive() arrival {
+func (s *Server) arrive() limit.Arrival {
 	now := time.Now()
-	return arrival{at: now, seq: s.instant.Add(1)}
+	return limit.Arrival{At: now, Seq: s.instant.Add(1)}
 }
 
 // splitPath takes /titles/{title}/invites and /titles/{title}/invites/server apart.
@@ -68,23 +72,37 @@ func parseTitleID(s string) (uint32, error) {
 }
 
 // readCall takes from the request all that the server needs to decide.
-func readCall(r *http.Request, arrived arrival, titleID uint32, server bool) *call {
+func (s *Server) readCall(r *http.Request, arrived limit.Arrival, titleID uint32, server bool) *call {
 	authorization := r.Header.Values("Authorization")
-	c := &call{
-		arrival: arrived,
-		key:     key{title: titleID, token: keyOfToken(strings.Join(authorization, ", "))},
+	token := keyOfToken(strings.Join(authorization, ", "))
+	c := &call{arrival: arrived, token: token, key: key{title: titleID, user: token}}
+	body, bodyErr := wire.ReadBody(r.Body, maxBody)
+	var inv invite
+	if bodyErr == nil {
+		inv, bodyErr = parseInvite(body, server)
 	}
-	inv, bodyErr := readInvite(r.Body, server)
 	c.key.sender = inv.sender
-	c.problem = checkRequest(r, authorization, bodyErr)
+	c.problem = checkAuthorizations(authorization)
+	if c.problem.status == 0 && s.options.Auth != nil {
+		caller, d := s.options.Auth.Check(r, authorization[0], body, server)
+		if caller != "" {
+			c.key.user = keyOfToken(caller)
+		}
+		if d != nil {
+			c.problem = denied(d)
+		}
+	}
+	if c.problem.status == 0 {
+		c.problem = checkRequest(r, bodyErr)
+	}
 	if c.problem.status == 0 {
 		c.invite = inv
 	}
 	return c
 }
 
-// checkRequest returns the answer to an invalid request, or the zero verdict.
-func checkRequest(r *http.Request, authorization []string, bodyErr error) verdict {
+// checkAuthorizations returns the answer to a request without a token, or the zero verdict.
+func checkAuthorizations(authorization []string) verdict {
 	if len(authorization) == 0 {
 		return unauthorized("missing_token")
 	}
@@ -94,7 +112,12 @@ func checkRequest(r *http.Request, authorization []string, bodyErr error) verdic
 	if err := checkAuthorization(authorization[0]); err != nil {
 		return invalid(err)
 	}
-	if err := checkHeaders(r); err != nil {
+	return verdict{}
+}
+
+// checkRequest returns the answer to an invalid request, or the zero verdict.
+func checkRequest(r *http.Request, bodyErr error) verdict {
+	if err := wire.CheckHeaders(r); err != nil {
 		return invalid(err)
 	}
 	if bodyErr != nil {
@@ -107,7 +130,7 @@ func checkRequest(r *http.Request, authorization []string, bodyErr error) verdic
 func (s *Server) decide(c *call) verdict {
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	st, refused, inBlock := s.limiter.admit(c.key, c.arrival)
+	st, refused, inBlock := s.limiter.Admit(c.key, c.arrival)
 	c.state = st
 	v := s.judge(c, refused)
 
@@ -127,7 +150,7 @@ func (s *Server) decide(c *call) verdict {
 
 // judge is the order in which the service looks at things: outage, quota, faults before the service itself,
 // the request, and faults after it.
-func (s *Server) judge(c *call, refused *refusal) verdict {
+func (s *Server) judge(c *call, refused *limit.Refusal) verdict {
 	plan := s.faults
 	if refused != nil && !plan.faults.Outage {
 		return verdict{status: http.StatusTooManyRequests, refusal: refused}
@@ -160,7 +183,7 @@ func (s *Server) judge(c *call, refused *refusal) verdict {
 
 // judgeRequest is the service without quota and faults.
 func (s *Server) judgeRequest(c *call) verdict {
-	if _, expired := s.faults.expired[c.key.token]; expired {
+	if _, expired := s.faults.expired[c.token]; expired {
 		return unauthorized("expired_token")
 	}
 	if c.problem.status != 0 {
@@ -181,6 +204,9 @@ func (s *Server) answer(w http.ResponseWriter, r *http.Request, c *call, v verdi
 	retryAfter := s.leave(c, v)
 	if v.status == 0 {
 		panic(http.ErrAbortHandler)
+	}
+	if s.options.Auth != nil {
+		w.Header().Set("Date", s.options.Auth.Now().UTC().Format(http.TimeFormat))
 	}
 	v.write(w, retryAfter, s.options.Throttle)
 }
@@ -207,12 +233,12 @@ func wait(ctx context.Context, d time.Duration) bool {
 func (s *Server) leave(c *call, v verdict) (retryAfter string) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	s.limiter.leave(c.state)
-	given := arrival{seq: s.instant.Add(1)}
-	given.at = time.Now()
-	retryAfter, until := v.retryAfter(s.options.RetryAfter, given.at)
+	s.limiter.Leave(c.state)
+	given := limit.Arrival{Seq: s.instant.Add(1)}
+	given.At = time.Now()
+	retryAfter, until := v.retryAfter(s.options.RetryAfter, given.At)
 	if retryAfter != "" {
-		c.state.block.give(given, until)
+		c.state.Block(given, until)
 	}
 	return retryAfter
 }
@@ -220,9 +246,10 @@ func (s *Server) leave(c *call, v verdict) (retryAfter string) {
 func (s *Server) logCall(ctx context.Context, c *call, v verdict) {
 	s.log.LogAttrs(ctx, slog.LevelDebug, "call",
 		slog.Uint64("title", uint64(c.key.title)),
-		slog.String("token", c.key.token.String()),
+		slog.String("token", c.token.String()),
 		slog.Int("recipients", len(c.invite.users)),
 		slog.Int("status", v.status),
+		slog.String("code", v.code),
 		slog.String("fault", v.fault),
 	)
 }

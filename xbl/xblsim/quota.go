@@ -1,61 +1,18 @@
 package xblsim
 
-import (
-	"fmt"
-	"strconv"
-	"strings"
-	"time"
-)
+import "github.com/invitedhq/invited/xbl/xblsim/internal/limit"
 
 // Window is one limit of a quota: at most Max calls in Per. Both are above 0.
-type Window struct {
-	Max int
-	Per time.Duration
-}
-
-// String returns the form that [ParseQuota] reads, such as 7/15s.
-func (w Window) String() string { return strconv.Itoa(w.Max) + "/" + w.Per.String() }
-
-func (w Window) validate() error {
-	if w.Max < 1 {
-		return fmt.Errorf("quota %s: at least 1 call must be allowed", w)
-	}
-	if w.Per <= 0 {
-		return fmt.Errorf("quota %s: the time must be above 0", w)
-	}
-	return nil
-}
+type Window = limit.Window
 
 // ParseQuota reads windows written as calls/time and parted by commas, such as 7/15s,50/300s.
 // An empty text means no quota.
-func ParseQuota(s string) ([]Window, error) {
-	if strings.TrimSpace(s) == "" {
-		return nil, nil
-	}
-	var quota []Window
-	for part := range strings.SplitSeq(s, ",") {
-		w, err := parseWindow(strings.TrimSpace(part))
-		if err != nil {
-			return nil, err
-		}
-		quota = append(quota, w)
-	}
-	return quota, nil
-}
+func ParseQuota(s string) ([]Window, error) { return limit.Parse(s) }
 
-func parseWindow(s string) (Window, error) {
-	calls, per, found := strings.Cut(s, "/")
-	if !found {
-		return Window{}, fmt.Errorf("quota %q: write calls/time, such as 7/15s", s)
-	}
-	n, err := strconv.Atoi(calls)
-	if err != nil {
-		return Window{}, fmt.Errorf("quota %q: %q is no number of calls; write calls/time, such as 7/15s", s, calls)
-	}
-	d, err := time.ParseDuration(per)
-	if err != nil {
-		return Window{}, fmt.Errorf("quota %q: %q is no time; write it with its unit, such as 15s or 5m", s, per)
-	}
-	w := Window{Max: n, Per: d}
-	return w, w.validate()
+// key is what the service limits: a user and a title. On /invites/server, where one token speaks for many
+// users, the user is the sender.
+type key struct {
+	user   tokenKey // the token's key where it is not known whose it is
+	title  uint32
+	sender uint64
 }

@@ -5,13 +5,11 @@ import (
 	"errors"
 	"fmt"
 	"io"
-	"mime"
-	"net/http"
 	"slices"
-	"strconv"
-	"strings"
 
 	"github.com/go-json-experiment/json/jsontext"
+
+	"github.com/invitedhq/invited/xbl/xblsim/internal/wire"
 )
 
 // Limits of a request. The first is ours, the others are the service's.
@@ -27,50 +25,8 @@ type invite struct {
 	sender uint64 // /invites/server only
 }
 
-// checkHeaders reports what is wrong with the request around its body, Authorization aside.
-func checkHeaders(r *http.Request) error {
-	if r.URL.RawQuery != "" {
-		return errors.New("query: this endpoint takes none")
-	}
-	if v := r.Header.Values("X-Xbl-Contract-Version"); len(v) != 1 || v[0] != "1" {
-		return fmt.Errorf("x-xbl-contract-version: %.40q instead of 1", v)
-	}
-	v := r.Header.Values("Content-Type")
-	if len(v) != 1 {
-		return fmt.Errorf("Content-Type: given %d times instead of once", len(v))
-	}
-	return checkContentType(v[0])
-}
-
-func checkContentType(value string) error {
-	if value == "application/json" { // nearly always, so don't parse it
-		return nil
-	}
-	media, params, err := mime.ParseMediaType(value)
-	if err != nil || media != "application/json" {
-		return fmt.Errorf("Content-Type: %.60q instead of application/json", value)
-	}
-	for name, v := range params {
-		if name != "charset" || !strings.EqualFold(v, "utf-8") {
-			return fmt.Errorf("Content-Type: the parameter %.40q is not charset=utf-8", name)
-		}
-	}
-	return nil
-}
-
-// readInvite reads and checks the body. As far as it could be read, the invite is returned with an error too:
+// parseInvite checks the body. As far as it could be read, the invite is returned with an error too:
 // a call counts for its sender even if something else in it is wrong.
-func readInvite(r io.Reader, server bool) (invite, error) {
-	body, err := io.ReadAll(io.LimitReader(r, maxBody+1))
-	if err != nil {
-		return invite{}, errors.New("body: it ended early")
-	}
-	if len(body) > maxBody {
-		return invite{}, fmt.Errorf("body: longer than %d bytes", maxBody)
-	}
-	return parseInvite(body, server)
-}
-
 func parseInvite(body []byte, server bool) (invite, error) {
 	// The decoder refuses repeated names and bad UTF-8 by itself.
 	p := parser{dec: jsontext.NewDecoder(bytes.NewBuffer(body)), server: server}
@@ -227,13 +183,7 @@ func (p *parser) broken(expected string) error {
 
 // ParseXUID reads a player's id as the API writes it: a decimal number above 0 that fits 64 bits, without sign
 // and leading zeros.
-func ParseXUID(s string) (uint64, error) {
-	xuid, err := strconv.ParseUint(s, 10, 64)
-	if err != nil || xuid == 0 || s[0] == '0' {
-		return 0, fmt.Errorf("%.40q is no XUID: a decimal number above 0, of 64 bits, without leading zeros", s)
-	}
-	return xuid, nil
-}
+func ParseXUID(s string) (uint64, error) { return wire.ParseXUID(s) }
 
 func utf16Len(s string) int {
 	n := 0

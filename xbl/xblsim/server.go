@@ -12,6 +12,9 @@ import (
 	"sync"
 	"sync/atomic"
 	"time"
+
+	"github.com/invitedhq/invited/xbl/xblsim/auth"
+	"github.com/invitedhq/invited/xbl/xblsim/internal/limit"
 )
 
 // Options says how a [Server] behaves. The zero value is a service without limits, delays or faults.
@@ -29,8 +32,12 @@ type Options struct {
 	// real networks need as long as a request is on its way.
 	InFlightGrace time.Duration
 
-	CallLog int          // how many of the last calls Calls shows; 0: none
-	Logger  *slog.Logger // one line per call at debug level, without tokens; nil: no log
+	CallLog int // how many of the last calls Calls shows; 0: none
+	// Auth issues the tokens that calls must have, and checks them and their signatures; quotas are those of a user or of the
+	// title's service then, whatever token is used. nil: any token of the documented form is good, and is the user.
+	Auth *auth.Service
+
+	Logger *slog.Logger // one line per call at debug level, without tokens; nil: no log
 }
 
 // RetryAfter is a way to say in a 429 how long to wait.
@@ -56,7 +63,7 @@ const (
 // Validate reports the first option that makes no sense.
 func (o Options) Validate() error {
 	for _, w := range o.Quota {
-		if err := w.validate(); err != nil {
+		if err := w.Validate(); err != nil {
 			return err
 		}
 	}
@@ -86,7 +93,7 @@ type Server struct {
 	instant atomic.Uint64 // puts arrivals and answers in one order, also where the clock shows the same time
 
 	mu      sync.Mutex // guards all below; held for a few map accesses a call
-	limiter limiter
+	limiter *limit.Limiter[key]
 	book    book
 	calls   callLog
 	faults  *faultPlan
@@ -101,7 +108,7 @@ func New(o Options) *Server {
 	s := &Server{
 		options: o,
 		log:     o.Logger,
-		limiter: limiter{maxConcurrent: o.MaxConcurrent, grace: o.InFlightGrace, keys: make(map[key]*keyState)},
+		limiter: limit.New[key](o.MaxConcurrent, o.InFlightGrace),
 		book:    book{sent: make(map[uint32]map[uint64]int)},
 		calls:   callLog{calls: make([]Call, 0, o.CallLog)},
 		rng:     rand.New(rand.NewPCG(o.Seed, o.Seed)),
@@ -121,9 +128,14 @@ func New(o Options) *Server {
 //	GET /faults             the Faults, with keys in place of tokens
 //	PUT /faults             replaces them
 //	GET /healthz            200
+//
+// and, with [Options.Auth], the pages of [auth.Service.ServeControl].
 func (s *Server) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 	if strings.HasPrefix(r.URL.Path, "/titles/") {
 		s.serveInvite(w, r)
+		return
+	}
+	if s.options.Auth != nil && s.options.Auth.ServeControl(w, r) {
 		return
 	}
 	s.serveControl(w, r)
@@ -183,5 +195,5 @@ func (s *Server) SetQuota(quota []Window) {
 	}
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	s.limiter.setQuota(quota)
+	s.limiter.SetQuota(quota)
 }

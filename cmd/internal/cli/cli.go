@@ -71,7 +71,7 @@ func NoArgs(cmd *cobra.Command, args []string) error {
 	case len(args) == 0:
 		return nil
 	case cmd.HasAvailableSubCommands():
-		return Usagef("%s has no such command as the first of these %d arguments", cmd.CommandPath(), len(args))
+		return Usagef("%s has no such command as the first of these %d arguments; quote values with spaces", cmd.CommandPath(), len(args))
 	}
 	return Usagef("%s takes only flags, and %d other arguments were given; quote values with spaces", cmd.CommandPath(), len(args))
 }
