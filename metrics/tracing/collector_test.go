@@ -1,8 +1,16 @@
 package tracing_test
 
 import (
+	"crypto/tls"
+	"crypto/x509"
+	"encoding/pem"
 	"errors"
+	"io"
+	"log"
 	"net/http"
+	"net/http/httptest"
+	"os"
+	"path/filepath"
 	"regexp"
 	"strconv"
 	"strings"
@@ -13,6 +21,7 @@ import (
 	"github.com/stretchr/testify/require"
 
 	"github.com/invitedhq/invited/dispatcher"
+	"github.com/invitedhq/invited/metrics/tracing"
 )
 
 func TestSpansAreSentTogetherAndNobodyWaitsForThat(t *testing.T) {
@@ -192,6 +201,38 @@ func TestAStopSendsWhatIsLeftAndWaitsTwoSecondsAtMost(t *testing.T) {
 				assert.Equal(t, c.takes, time.Since(begun), "the second time there is nothing to do")
 			})
 		})
+	}
+}
+
+func TestACollectorAndAWorkerKnowEachOtherByCertificates(t *testing.T) {
+	collector := &collector{t: t}
+	server := httptest.NewUnstartedServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		_, err := collector.RoundTrip(r)
+		assert.NoError(t, err)
+	}))
+	server.Config.ErrorLog = log.New(io.Discard, "", 0)
+	server.TLS = &tls.Config{ClientAuth: tls.RequireAnyClientCert}
+	server.StartTLS()
+	defer server.Close()
+	file := func(kind string, der []byte) string {
+		name := filepath.Join(t.TempDir(), "file.pem")
+		require.NoError(t, os.WriteFile(name, pem.EncodeToMemory(&pem.Block{Type: kind, Bytes: der}), 0o600))
+		return name
+	}
+	key, err := x509.MarshalPKCS8PrivateKey(server.TLS.Certificates[0].PrivateKey)
+	require.NoError(t, err)
+	ca := " OTEL_EXPORTER_OTLP_CERTIFICATE=" + file("CERTIFICATE", server.Certificate().Raw)
+	own := " OTEL_EXPORTER_OTLP_CLIENT_CERTIFICATE=" + file("CERTIFICATE", server.Certificate().Raw) +
+		" OTEL_EXPORTER_OTLP_CLIENT_KEY=" + file("PRIVATE KEY", key)
+	for variables, spans := range map[string]int{"": 0, ca: 0, own: 0, ca + own: 1} {
+		f := &fixture{}
+		tracer := f.startOver(nil, "OTEL_EXPORTER_OTLP_ENDPOINT="+server.URL+variables, tracing.Options{})
+		require.NotNil(t, tracer)
+		tracer.Observe(&f.told).CallEnded(dispatcher.CallEnded{Started: time.Now()})
+		tracer.Shutdown()
+		assert.Len(t, collector.spans, spans, variables)
+		assert.Equal(t, spans == 0, strings.Contains(f.log.String(), "tls: "), f.log.String())
+		collector.spans = nil
 	}
 }
 

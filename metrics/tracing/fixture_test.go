@@ -140,12 +140,17 @@ type fixture struct {
 
 // start reads variables that are written NAME=value, with a space in between.
 func (f *fixture) start(variables string, o tracing.Options) *tracing.Tracer {
+	return f.startOver(f, variables, o)
+}
+
+// startOver does so with another transport; nil is the tracer's own.
+func (f *fixture) startOver(transport http.RoundTripper, variables string, o tracing.Options) *tracing.Tracer {
 	all := map[string]string{}
 	for pair := range strings.FieldsSeq(variables) {
 		name, value, _ := strings.Cut(pair, "=")
 		all[name] = value
 	}
-	o.Transport, o.Version = f, "v1.2.3"
+	o.Transport, o.Version = transport, "v1.2.3"
 	o.Logger = slog.New(slog.NewTextHandler(&f.log, nil))
 	return tracing.Start(func(name string) (string, bool) { v, ok := all[name]; return v, ok }, o)
 }
