@@ -25,7 +25,7 @@ import (
 )
 
 func TestSpansAreSentTogetherAndNobodyWaitsForThat(t *testing.T) {
-	traced(t, "OTEL_BSP_SCHEDULE_DELAY=1000 OTEL_BSP_MAX_EXPORT_BATCH_SIZE=100", func(t *testing.T, f *fixture) {
+	traced(t, "OTEL_BSP_SCHEDULE_DELAY=1000 OTEL_BSP_MAX_EXPORT_BATCH_SIZE=100 OTEL_BSP_MAX_QUEUE_SIZE=100", func(t *testing.T, f *fixture) {
 		begun := time.Now()
 		f.calls(make([]dispatcher.CallEnded, 99)...)
 		time.Sleep(999 * time.Millisecond)
@@ -37,6 +37,7 @@ func TestSpansAreSentTogetherAndNobodyWaitsForThat(t *testing.T) {
 		time.Sleep(time.Millisecond)
 		assert.Len(t, f.spans, 199, "a full batch goes at once")
 		assert.Less(t, time.Since(begun), 1100*time.Millisecond)
+		assert.Empty(t, f.said(t), "what was sent takes no place in the queue")
 	})
 }
 

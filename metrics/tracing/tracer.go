@@ -159,26 +159,30 @@ func (t *Tracer) callEnded(c dispatcher.CallEnded) {
 	if !span.IsRecording() {
 		return
 	}
-	span.SetAttributes(t.always...)
-	span.SetAttributes(
+	of := append(make([]attribute.KeyValue, 0, maxAttributes), t.always...)
+	of = append(of,
 		semconv.URLFull(t.base+strconv.FormatUint(uint64(c.TitleID), 10)+t.after),
 		keyTitle.Int64(int64(c.TitleID)), keyLane.String(c.Lane.String()), keyRecipients.Int(c.Recipients),
 		keyJobs.Int(c.Jobs), keyAttempt.Int(c.Attempt),
 	)
 	if c.Kind == 0 {
 		// The client does not tell which status of the 2xx it was: 204, as the API's documentation has it.
-		span.SetAttributes(keyResult.String(sent), semconv.HTTPResponseStatusCode(http.StatusNoContent))
+		span.SetAttributes(append(of, keyResult.String(sent), semconv.HTTPResponseStatusCode(http.StatusNoContent))...)
 		return
 	}
-	span.SetAttributes(keyResult.String(c.Kind.String()), semconv.ErrorTypeKey.String(errorType(c)))
+	of = append(of, keyResult.String(c.Kind.String()), semconv.ErrorTypeKey.String(errorType(c)))
 	if c.Status != 0 {
-		span.SetAttributes(semconv.HTTPResponseStatusCode(c.Status))
+		of = append(of, semconv.HTTPResponseStatusCode(c.Status))
 	}
 	if c.RetryAfter > 0 {
-		span.SetAttributes(keyRetryAfter.Float64(c.RetryAfter.Seconds()))
+		of = append(of, keyRetryAfter.Float64(c.RetryAfter.Seconds()))
 	}
+	span.SetAttributes(of...)
 	span.SetStatus(codes.Error, "") // the API's own words may name recipients
 }
+
+// maxAttributes is how many a span has at most.
+const maxAttributes = 14
 
 // errorType is a status that is an error, as the conventions have it, else what the call came to.
 func errorType(c dispatcher.CallEnded) string {
