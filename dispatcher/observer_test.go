@@ -98,3 +98,23 @@ func TestACallIsToldWithItsAttemptItsStatusAndWhatItWasAskedToWait(t *testing.T)
 		assert.Equal(t, call{attempt: 2}, calls[2], "the same recipients again, and they are sent")
 	})
 }
+
+func TestTheHalvesOfARefusedCallAreASecondAttempt(t *testing.T) {
+	refused := someone(1)[0]
+	inFakeTime(t, xblsim.Options{Faults: xblsim.Faults{RefusedXUIDs: []uint64{uint64(refused)}}}, func(t *testing.T, s *system) {
+		told := &audience{}
+		s.observer = told
+		stop := s.work()
+		pass(10 * time.Second)
+		s.publish(to("ada"), 4, func(j *queue.Job) { j.InvitedUsers[0] = refused })
+		pass(10 * time.Second)
+		require.NoError(t, stop())
+
+		require.Greater(t, len(told.calls), 2)
+		assert.Equal(t, 1, told.calls[0].Attempt)
+		for _, c := range told.calls[1:] {
+			assert.Equal(t, 2, c.Attempt)
+			assert.Equal(t, 1, c.Jobs)
+		}
+	})
+}
