@@ -59,9 +59,9 @@ func (l *loop) logEnded(h *held) {
 			level = slog.LevelWarn
 		}
 		l.log.LogAttrs(l.calling, level, "dead letter", job, title,
-			slog.String("lane", h.delivery.Lane.String()), slog.String("reason", string(dead.Reason)), slog.Int("recipients", len(dead.Recipients)),
-			slog.Int("status", dead.Status), slog.String("code", dead.ErrorCode), // its detail, which may name recipients, is in the letter
-			traceOf(h.delivery))
+			slog.String("lane", h.delivery.Lane.String()), slog.String("reason", string(dead.Reason)),
+			slog.Int("recipients", len(dead.Recipients)), slog.Int("status", dead.Status), slog.String("code", dead.ErrorCode),
+			traceOf(h.delivery)) // its detail, which may name recipients, is in the letter
 	}
 	l.log.LogAttrs(l.calling, slog.LevelDebug, "job ended", job, title,
 		slog.Int("sent", h.end.Sent), slog.Int("dead", len(h.end.Dead)), slog.Int("cancelled", h.end.Cancelled),

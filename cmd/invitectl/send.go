@@ -95,7 +95,8 @@ func (f *sendFlags) job(now time.Time) (queue.Address, queue.Job, error) {
 		j.ExpiresAt = now.Add(f.ttl).UTC()
 	}
 	if f.trace != "" && !traceparent.MatchString(f.trace) {
-		return a, j, cli.Usagef("--traceparent: %s is not like 00-4bf92f3577b34da6a3ce929d0e0e4736-00f067aa0ba902b7-01", strconv.Quote(f.trace))
+		return a, j, cli.Usagef("--traceparent: %s is not like 00-4bf92f3577b34da6a3ce929d0e0e4736-00f067aa0ba902b7-01",
+			strconv.Quote(f.trace))
 	}
 	if err := j.Validate(); err != nil {
 		return a, j, cli.Usagef("%w", err)

@@ -45,7 +45,7 @@ func newTraceCollector(t *testing.T) *traceCollector {
 	return c
 }
 
-func (c *traceCollector) ServeHTTP(w http.ResponseWriter, r *http.Request) {
+func (c *traceCollector) ServeHTTP(_ http.ResponseWriter, r *http.Request) {
 	c.mu.Lock()
 	defer c.mu.Unlock()
 	c.calls++

@@ -62,8 +62,8 @@ func TestACollectorIsToldWhatTheVariablesSay(t *testing.T) {
 }
 
 func TestACollectorThatIsAwayForAWhileGetsAllSpans(t *testing.T) {
-	for name, away := range map[string]func(*http.Request) (*http.Response, error){
-		"it is not there":  func(*http.Request) (*http.Response, error) { return nil, errors.New("connection refused") },
+	for name, away := range map[string]func(*http.Request) (reply, error){
+		"it is not there":  func(*http.Request) (reply, error) { return reply{}, errors.New("connection refused") },
 		"it has no time":   answers(503, ""),
 		"it asks to wait":  answers(429, "", "Retry-After", "5"),
 		"a gateway is ill": answers(502, "<html>"),
@@ -106,7 +106,7 @@ func (f *fixture) said(t *testing.T) (lost []int) {
 
 func TestLostSpansAreToldOfAtOnceThenOnceAMinute(t *testing.T) {
 	traced(t, "OTEL_BSP_SCHEDULE_DELAY=1000 OTEL_BSP_EXPORT_TIMEOUT=100", func(t *testing.T, f *fixture) {
-		f.answer = func(*http.Request) (*http.Response, error) { return nil, errors.New("connection refused") }
+		f.answer = func(*http.Request) (reply, error) { return reply{}, errors.New("connection refused") }
 		for range 130 {
 			f.calls(dispatcher.CallEnded{})
 			time.Sleep(time.Second)
@@ -126,11 +126,11 @@ func TestLostSpansAreToldOfAtOnceThenOnceAMinute(t *testing.T) {
 func TestSpansBeyondTheQueueAreLostAndCounted(t *testing.T) {
 	traced(t, "OTEL_BSP_MAX_QUEUE_SIZE=100 OTEL_BSP_MAX_EXPORT_BATCH_SIZE=50", func(t *testing.T, f *fixture) {
 		held := make(chan struct{})
-		f.answer = func(r *http.Request) (*http.Response, error) {
+		f.answer = func(r *http.Request) (reply, error) {
 			select {
 			case <-held:
 			case <-r.Context().Done():
-				return nil, r.Context().Err()
+				return reply{}, r.Context().Err()
 			}
 			return answers(200, "")(r)
 		}
@@ -149,7 +149,7 @@ func TestSpansBeyondTheQueueAreLostAndCounted(t *testing.T) {
 
 func TestWhatACollectorRefusesIsLost(t *testing.T) {
 	for name, c := range map[string]struct {
-		answer func(*http.Request) (*http.Response, error)
+		answer func(*http.Request) (reply, error)
 		lost   []int
 		says   string
 	}{
@@ -175,17 +175,17 @@ func TestWhatACollectorRefusesIsLost(t *testing.T) {
 }
 
 func TestAStopSendsWhatIsLeftAndWaitsTwoSecondsAtMost(t *testing.T) {
-	hung := func(r *http.Request) (*http.Response, error) {
+	hung := func(r *http.Request) (reply, error) {
 		<-r.Context().Done()
-		return nil, r.Context().Err()
+		return reply{}, r.Context().Err()
 	}
 	for name, c := range map[string]struct {
-		answer func(*http.Request) (*http.Response, error)
+		answer func(*http.Request) (reply, error)
 		takes  time.Duration
 		lost   []int
 	}{
 		"a collector that answers":          {nil, 0, nil},
-		"a collector that is not there":     {func(*http.Request) (*http.Response, error) { return nil, errors.New("connection refused") }, 0, []int{512, 88}},
+		"a collector that is not there":     {func(*http.Request) (reply, error) { return reply{}, errors.New("connection refused") }, 0, []int{512, 88}},
 		"a collector that does not answer":  {hung, 2 * time.Second, []int{512, 88}},
 		"a collector that asks for an hour": {answers(503, "", "Retry-After", "3600"), 0, []int{512, 88}},
 	} {
@@ -207,9 +207,10 @@ func TestAStopSendsWhatIsLeftAndWaitsTwoSecondsAtMost(t *testing.T) {
 
 func TestACollectorAndAWorkerKnowEachOtherByCertificates(t *testing.T) {
 	collector := &collector{t: t}
-	server := httptest.NewUnstartedServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
-		_, err := collector.RoundTrip(r)
+	server := httptest.NewUnstartedServer(http.HandlerFunc(func(_ http.ResponseWriter, r *http.Request) {
+		body, err := io.ReadAll(r.Body)
 		assert.NoError(t, err)
+		collector.take(body)
 	}))
 	server.Config.ErrorLog = log.New(io.Discard, "", 0)
 	server.TLS = &tls.Config{ClientAuth: tls.RequireAnyClientCert}
@@ -239,7 +240,7 @@ func TestACollectorAndAWorkerKnowEachOtherByCertificates(t *testing.T) {
 
 func TestAnErrorDoesNotRepeatTheCollectorsPassword(t *testing.T) {
 	traced(t, "OTEL_EXPORTER_OTLP_ENDPOINT=https://user:p4ssw0rd@collector/?key=s3cret OTEL_EXPORTER_OTLP_HEADERS=api-key=k3y", func(t *testing.T, f *fixture) {
-		f.answer = func(*http.Request) (*http.Response, error) { return nil, errors.New("no route") }
+		f.answer = func(*http.Request) (reply, error) { return reply{}, errors.New("no route") }
 		f.calls(dispatcher.CallEnded{})
 		f.tracer.Shutdown()
 		assert.Contains(t, f.log.String(), "no route")

@@ -32,7 +32,7 @@ const (
 // collector takes spans, in the place of the network.
 type collector struct {
 	t      *testing.T
-	answer func(*http.Request) (*http.Response, error) // nil: 200
+	answer func(*http.Request) (reply, error) // nil: 200
 
 	mu       sync.Mutex
 	requests []*http.Request
@@ -41,15 +41,20 @@ type collector struct {
 	resource map[string]string // of the last
 }
 
-// answers is an answer with a status and a body.
-func answers(status int, body string, header ...string) func(*http.Request) (*http.Response, error) {
-	return func(*http.Request) (*http.Response, error) {
-		r := &http.Response{StatusCode: status, Status: http.StatusText(status), Header: http.Header{}, Body: io.NopCloser(strings.NewReader(body))}
-		for i := 0; i < len(header); i += 2 {
-			r.Header.Set(header[i], header[i+1])
-		}
-		return r, nil
+// reply is what a collector answers.
+type reply struct {
+	status int
+	body   string
+	header http.Header
+}
+
+// answers is the same answer to all requests.
+func answers(status int, body string, header ...string) func(*http.Request) (reply, error) {
+	r := reply{status, body, http.Header{}}
+	for i := 0; i < len(header); i += 2 {
+		r.header.Set(header[i], header[i+1])
 	}
+	return func(*http.Request) (reply, error) { return r, nil }
 }
 
 func (c *collector) RoundTrip(r *http.Request) (*http.Response, error) {
@@ -64,16 +69,19 @@ func (c *collector) RoundTrip(r *http.Request) (*http.Response, error) {
 		body, err = io.ReadAll(z)
 		require.NoError(c.t, err)
 	}
+	answer := reply{status: 200}
 	if c.answer != nil {
-		response, err := c.answer(r)
-		if err != nil || response.StatusCode != 200 {
-			return response, err
+		if answer, err = c.answer(r); err != nil {
+			return nil, err
 		}
-		defer c.take(body)
-		return response, nil
 	}
-	c.take(body)
-	return answers(200, "")(r)
+	if answer.status == 200 {
+		c.take(body)
+	}
+	return &http.Response{
+		StatusCode: answer.status, Status: http.StatusText(answer.status), Header: answer.header,
+		Body: io.NopCloser(strings.NewReader(answer.body)),
+	}, nil
 }
 
 func (c *collector) take(body []byte) {

@@ -2,6 +2,7 @@ package tracing_test
 
 import (
 	"encoding/hex"
+	"maps"
 	"testing"
 	"testing/synctest"
 	"time"
@@ -53,9 +54,7 @@ func TestASpanSaysWhatACallWas(t *testing.T) {
 				s := f.spans[0]
 				want := map[string]any{}
 				for _, part := range []map[string]any{always, c.want} {
-					for k, v := range part {
-						want[k] = v
-					}
+					maps.Copy(want, part)
 				}
 				assert.Equal(t, want, attributes(s))
 				assert.Equal(t, "POST /titles/{titleId}/invites", s.Name)
