@@ -28,14 +28,14 @@ func TestSpansAreSentTogetherAndNobodyWaitsForThat(t *testing.T) {
 	traced(t, "OTEL_BSP_SCHEDULE_DELAY=1000 OTEL_BSP_MAX_EXPORT_BATCH_SIZE=100 OTEL_BSP_MAX_QUEUE_SIZE=100", func(t *testing.T, f *fixture) {
 		begun := time.Now()
 		f.calls(make([]dispatcher.CallEnded, 99)...)
-		time.Sleep(999 * time.Millisecond)
-		assert.Empty(t, f.requests)
-		time.Sleep(time.Millisecond * 2)
-		assert.Len(t, f.requests, 1)
-		assert.Len(t, f.spans, 99)
+		pass(999 * time.Millisecond)
+		assert.Zero(t, f.asked())
+		pass(time.Millisecond * 2)
+		assert.Equal(t, 1, f.asked())
+		assert.Equal(t, 99, f.got())
 		f.calls(make([]dispatcher.CallEnded, 100)...)
-		time.Sleep(time.Millisecond)
-		assert.Len(t, f.spans, 199, "a full batch goes at once")
+		pass(time.Millisecond)
+		assert.Equal(t, 199, f.got(), "a full batch goes at once")
 		assert.Less(t, time.Since(begun), 1100*time.Millisecond)
 		assert.Empty(t, f.said(t), "what was sent takes no place in the queue")
 	})
@@ -70,15 +70,13 @@ func TestACollectorThatIsAwayForAWhileGetsAllSpans(t *testing.T) {
 	} {
 		t.Run(name, func(t *testing.T) {
 			traced(t, "", func(t *testing.T, f *fixture) {
-				f.answer = away
+				f.turns(away)
 				f.calls(dispatcher.CallEnded{})
-				time.Sleep(8 * time.Second) // the first try is after five
-				require.NotEmpty(t, f.requests)
-				f.mu.Lock()
-				f.answer = nil
-				f.mu.Unlock()
-				time.Sleep(12 * time.Second)
-				assert.Len(t, f.spans, 1)
+				pass(8 * time.Second) // the first try is after five
+				require.Positive(t, f.asked())
+				f.turns(nil)
+				pass(12 * time.Second)
+				assert.Equal(t, 1, f.got())
 				assert.NotContains(t, f.log.String(), "lost")
 			})
 		})
@@ -86,10 +84,10 @@ func TestACollectorThatIsAwayForAWhileGetsAllSpans(t *testing.T) {
 	traced(t, "", func(t *testing.T, f *fixture) {
 		f.answer = answers(429, "", "Retry-After", "20")
 		f.calls(dispatcher.CallEnded{})
-		time.Sleep(24 * time.Second)
-		assert.Len(t, f.requests, 1, "what it asks to wait is waited")
-		time.Sleep(2 * time.Second)
-		assert.Len(t, f.requests, 2)
+		pass(24 * time.Second)
+		assert.Equal(t, 1, f.asked(), "what it asks to wait is waited")
+		pass(2 * time.Second)
+		assert.Equal(t, 2, f.asked())
 	})
 }
 
@@ -109,7 +107,7 @@ func TestLostSpansAreToldOfAtOnceThenOnceAMinute(t *testing.T) {
 		f.answer = func(*http.Request) (reply, error) { return reply{}, errors.New("connection refused") }
 		for range 130 {
 			f.calls(dispatcher.CallEnded{})
-			time.Sleep(time.Second)
+			pass(time.Second)
 		}
 		assert.Len(t, f.said(t), 3)
 		f.tracer.Shutdown()
@@ -136,10 +134,10 @@ func TestSpansBeyondTheQueueAreLostAndCounted(t *testing.T) {
 		}
 		for range 10 {
 			f.calls(make([]dispatcher.CallEnded, 50)...)
-			time.Sleep(time.Millisecond)
+			pass(time.Millisecond)
 		}
 		close(held)
-		time.Sleep(10 * time.Second)
+		pass(10 * time.Second)
 		f.tracer.Shutdown()
 		assert.Len(t, f.spans, 100)
 		assert.Equal(t, []int{1, 399}, f.said(t))

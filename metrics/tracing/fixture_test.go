@@ -84,6 +84,27 @@ func (c *collector) RoundTrip(r *http.Request) (*http.Response, error) {
 	}, nil
 }
 
+// asked is how many requests came up to now.
+func (c *collector) asked() int {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	return len(c.requests)
+}
+
+// got is how many spans it took up to now.
+func (c *collector) got() int {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	return len(c.spans)
+}
+
+// turns has it answer otherwise from now on; nil: 200.
+func (c *collector) turns(answer func(*http.Request) (reply, error)) {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	c.answer = answer
+}
+
 func (c *collector) take(body []byte) {
 	var data tracepb.TracesData
 	require.NoError(c.t, proto.Unmarshal(body, &data))
@@ -171,4 +192,10 @@ func (f *fixture) calls(all ...dispatcher.CallEnded) {
 		}
 		f.observer.CallEnded(c)
 	}
+}
+
+// pass lets time pass, and everybody do what is due by then.
+func pass(d time.Duration) {
+	time.Sleep(d)
+	synctest.Wait()
 }
