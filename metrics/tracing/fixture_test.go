@@ -198,7 +198,7 @@ func (f *fixture) calls(all ...dispatcher.CallEnded) {
 	}
 }
 
-// pass lets time pass, and everybody do what is due by then.
+// pass lets a bubble's time pass, and everybody in it do what is due by then.
 func pass(d time.Duration) {
 	time.Sleep(d)
 	synctest.Wait()
