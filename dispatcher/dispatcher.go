@@ -46,10 +46,15 @@ type CallEnded struct {
 	TitleID    uint32
 	Lane       queue.Lane
 	Recipients int
-	Kind       xbl.Kind // zero: sent
+	Jobs       int           // that its recipients are of
+	Attempt    int           // see plan.Call
+	Kind       xbl.Kind      // zero: sent
+	Status     int           // of an answer that is an error; 0: it was sent, or there was no answer
+	RetryAfter time.Duration // that a throttle asked for
+	Started    time.Time
 	Took       time.Duration
 	Blocked    time.Duration // by how much its answer extended the key's Retry-After
-	// Traceparents are those of its jobs that have one, as their producers sent them; nil: none has.
+	// Traceparents are those of its jobs that have one, as their producers sent them, in no order; nil: none has.
 	Traceparents []string
 }
 

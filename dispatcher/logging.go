@@ -52,15 +52,26 @@ func (f *failureLog) log(ctx context.Context, log *slog.Logger, a answer) {
 }
 
 func (l *loop) logEnded(h *held) {
+	job, title := slog.String("job", h.delivery.ID()), slog.Uint64("title", uint64(h.delivery.Address.TitleID))
 	for _, dead := range h.end.Dead {
 		level := slog.LevelInfo
 		if dead.Reason == queue.Misconfigured || dead.Reason == queue.Forbidden {
 			level = slog.LevelWarn
 		}
-		l.log.Log(l.calling, level, "dead letter", "job", h.delivery.ID(), "title", h.delivery.Address.TitleID,
-			"lane", h.delivery.Lane.String(), "reason", string(dead.Reason), "recipients", len(dead.Recipients),
-			"status", dead.Status, "code", dead.ErrorCode) // its detail, which may name recipients, is in the letter
+		l.log.LogAttrs(l.calling, level, "dead letter", job, title,
+			slog.String("lane", h.delivery.Lane.String()), slog.String("reason", string(dead.Reason)),
+			slog.Int("recipients", len(dead.Recipients)), slog.Int("status", dead.Status), slog.String("code", dead.ErrorCode),
+			traceOf(h.delivery)) // its detail, which may name recipients, is in the letter
 	}
-	l.log.Debug("job ended", "job", h.delivery.ID(), "title", h.delivery.Address.TitleID, "sent", h.end.Sent,
-		"dead", len(h.end.Dead), "cancelled", h.end.Cancelled, "attempts", h.end.Attempts, "maybe_duplicate", h.end.MaybeDuplicate)
+	l.log.LogAttrs(l.calling, slog.LevelDebug, "job ended", job, title,
+		slog.Int("sent", h.end.Sent), slog.Int("dead", len(h.end.Dead)), slog.Int("cancelled", h.end.Cancelled),
+		slog.Int("attempts", h.end.Attempts), slog.Bool("maybe_duplicate", h.end.MaybeDuplicate), traceOf(h.delivery))
+}
+
+// traceOf is the producer's trace context. Where there is none it is an empty attribute, which handlers leave out.
+func traceOf(d *queue.Delivery) slog.Attr {
+	if d.Traceparent == "" {
+		return slog.Attr{}
+	}
+	return slog.String("traceparent", d.Traceparent)
 }

@@ -49,6 +49,26 @@ func TestTheLogNamesNoPlayerAndNoToken(t *testing.T) {
 	})
 }
 
+func TestTheLogLeadsFromHowAJobEndedToItsProducersTrace(t *testing.T) {
+	const traceparent = "00-4bf92f3577b34da6a3ce929d0e0e4736-00f067aa0ba902b7-01"
+	refused := someone(1)[0]
+	var log syncBuffer
+	inFakeTime(t, xblsim.Options{Faults: xblsim.Faults{RefusedXUIDs: []uint64{uint64(refused)}}}, func(t *testing.T, s *system) {
+		s.cfg.Logger = slog.New(slog.NewTextHandler(&log, &slog.HandlerOptions{Level: slog.LevelDebug}))
+		s.work()
+		_, err := s.publisher.Publish(t.Context(), to("ada"), queue.Job{ID: "traced", InvitedUsers: []queue.XUID{refused}},
+			queue.WithTraceparent(traceparent))
+		require.NoError(t, err)
+		pass(10 * time.Second)
+		s.publish(to("ada"), 1)
+		pass(10 * time.Second)
+
+		assert.Regexp(t, `msg="dead letter" job=traced .* traceparent=`+traceparent+"\n", log.String())
+		assert.Regexp(t, `msg="job ended" job=traced .* traceparent=`+traceparent+"\n", log.String())
+		assert.Regexp(t, `msg="job ended" job=INVITES:2 .* maybe_duplicate=false\n`, log.String(), "a job without one has none")
+	})
+}
+
 // syncBuffer is a bytes.Buffer that goroutines may share.
 type syncBuffer struct {
 	mu sync.Mutex

@@ -265,14 +265,14 @@ func (l *loop) call(ctx context.Context, c *plan.Call) {
 func (l *loop) answered(a answer) {
 	// The loop's own time, not the answer's: it is never earlier than a time
 	// the plan was told before, and a window that is held a little longer is safe.
-	traced := traceparentsOf(a.call) // now: the answer may part the call's jobs
+	jobs, traced := tracedJobsOf(a.call) // now: the answer may part the call's jobs
 	blocked := l.plan.Answer(time.Now(), a.call, a.err)
 	ended := CallEnded{
-		TitleID: a.call.Key.TitleID, Lane: a.call.Lane, Recipients: len(a.call.InvitedUsers),
-		Took: a.at.Sub(a.call.Started), Blocked: blocked, Traceparents: traced,
+		TitleID: a.call.Key.TitleID, Lane: a.call.Lane, Recipients: len(a.call.InvitedUsers), Jobs: jobs, Attempt: a.call.Attempt,
+		Started: a.call.Started, Took: a.at.Sub(a.call.Started), Blocked: blocked, Traceparents: traced,
 	}
 	if a.err != nil {
-		ended.Kind = a.err.Kind
+		ended.Kind, ended.Status, ended.RetryAfter = a.err.Kind, a.err.Status, a.err.RetryAfter
 		l.failures.log(l.calling, l.log, a)
 		if a.err.Kind == xbl.Unauthorized && !a.err.Written {
 			return // for want of a token no call was made
@@ -281,11 +281,12 @@ func (l *loop) answered(a answer) {
 	l.observer.CallEnded(ended)
 }
 
-func traceparentsOf(c *plan.Call) (all []string) {
+func tracedJobsOf(c *plan.Call) (jobs int, traceparents []string) {
 	for j := range c.EachJob() {
+		jobs++
 		if v := j.Ref.(*held).delivery.Traceparent; v != "" {
-			all = append(all, v)
+			traceparents = append(traceparents, v)
 		}
 	}
-	return all
+	return jobs, traceparents
 }

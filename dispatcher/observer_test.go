@@ -10,6 +10,7 @@ import (
 
 	"github.com/invitedhq/invited/dispatcher"
 	"github.com/invitedhq/invited/queue"
+	"github.com/invitedhq/invited/xbl"
 	"github.com/invitedhq/invited/xbl/xblsim"
 )
 
@@ -52,11 +53,68 @@ func TestACallIsToldWithTheTraceparentsOfItsJobsAndAJobWithItsOwn(t *testing.T) 
 		calls, jobs := map[int][]string{}, map[int]string{}
 		for _, c := range told.calls {
 			calls[c.Recipients] = c.Traceparents
+			assert.Equal(t, map[int]int{1: 1, 5: 2}[c.Recipients], c.Jobs, "jobs in a call of %d", c.Recipients)
 		}
 		for _, j := range told.jobs {
 			jobs[j.Sent] = j.Traceparent
 		}
 		assert.Equal(t, map[int][]string{5: {traceparent}, 1: nil}, calls, "by recipients")
 		assert.Equal(t, map[int]string{2: "", 3: traceparent, 1: ""}, jobs, "by recipients")
+	})
+}
+
+func TestACallIsToldWithItsAttemptItsStatusAndWhatItWasAskedToWait(t *testing.T) {
+	type call struct {
+		attempt, status int
+		kind            xbl.Kind
+		retryAfter      time.Duration
+	}
+	quota := []xblsim.Window{{Max: 1, Per: 30 * time.Second}}
+	inFakeTime(t, xblsim.Options{Quota: quota, Latency: time.Second}, func(t *testing.T, s *system) {
+		told := &audience{}
+		s.observer = told
+		s.cfg.Plan.Limits.Windows = nil // so that the second call is refused
+		stop := s.work()
+		pass(10 * time.Second)
+		begun := time.Now()
+		s.publish(to("ada"), 1)
+		pass(2 * time.Second)
+		s.publish(to("ada"), 2)
+		pass(5 * time.Minute)
+		require.NoError(t, stop())
+
+		var calls []call
+		for _, c := range told.calls {
+			calls = append(calls, call{c.Attempt, c.Status, c.Kind, c.RetryAfter})
+			assert.WithinRange(t, c.Started, begun, begun.Add(2*time.Minute))
+			assert.Equal(t, time.Second, c.Took)
+		}
+		require.Len(t, calls, 3)
+		assert.Equal(t, call{attempt: 1}, calls[0], "it is sent")
+		assert.Equal(t, xbl.Throttled, calls[1].kind)
+		assert.Equal(t, 429, calls[1].status)
+		assert.Equal(t, 1, calls[1].attempt)
+		assert.Positive(t, calls[1].retryAfter)
+		assert.Equal(t, call{attempt: 2}, calls[2], "the same recipients again, and they are sent")
+	})
+}
+
+func TestTheHalvesOfARefusedCallAreASecondAttempt(t *testing.T) {
+	refused := someone(1)[0]
+	inFakeTime(t, xblsim.Options{Faults: xblsim.Faults{RefusedXUIDs: []uint64{uint64(refused)}}}, func(t *testing.T, s *system) {
+		told := &audience{}
+		s.observer = told
+		stop := s.work()
+		pass(10 * time.Second)
+		s.publish(to("ada"), 4, func(j *queue.Job) { j.InvitedUsers[0] = refused })
+		pass(10 * time.Second)
+		require.NoError(t, stop())
+
+		require.Greater(t, len(told.calls), 2)
+		assert.Equal(t, 1, told.calls[0].Attempt)
+		for _, c := range told.calls[1:] {
+			assert.Equal(t, 2, c.Attempt)
+			assert.Equal(t, 1, c.Jobs)
+		}
 	})
 }

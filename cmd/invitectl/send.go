@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"regexp"
 	"strconv"
 	"strings"
 	"time"
@@ -26,6 +27,7 @@ type sendFlags struct {
 	ttl        time.Duration
 	ttlSet     bool
 	id         string
+	trace      string
 	wait       bool
 }
 
@@ -43,7 +45,7 @@ func newSendCommand(t *tool) *cobra.Command {
 			if err != nil {
 				return err
 			}
-			return t.send(cmd.Context(), address, job, f.wait)
+			return t.send(cmd.Context(), address, job, f.trace, f.wait)
 		},
 	}
 	flags := cmd.Flags()
@@ -55,6 +57,7 @@ func newSendCommand(t *tool) *cobra.Command {
 	flags.StringVar(&f.platform, "platform", "", "one of "+strings.Join(queue.Platforms(), ", ")+"; default any")
 	flags.DurationVar(&f.ttl, "ttl", 0, "never send it later than this, such as 30s; default is the worker's dispatch.interactive_ttl")
 	flags.StringVar(&f.id, "id", "", "what results and dead letters call the job; default <stream>:<sequence>")
+	flags.StringVar(&f.trace, "traceparent", "", "W3C trace context that the call, its result and its dead letters are to lead to")
 	flags.BoolVar(&f.wait, "wait", false, "wait until the job ended and print how; status 1 unless all were sent")
 	return cmd
 }
@@ -91,13 +94,20 @@ func (f *sendFlags) job(now time.Time) (queue.Address, queue.Job, error) {
 	case f.ttlSet:
 		j.ExpiresAt = now.Add(f.ttl).UTC()
 	}
+	if f.trace != "" && !traceparent.MatchString(f.trace) {
+		return a, j, cli.Usagef("--traceparent: %s is not like 00-4bf92f3577b34da6a3ce929d0e0e4736-00f067aa0ba902b7-01",
+			strconv.Quote(f.trace))
+	}
 	if err := j.Validate(); err != nil {
 		return a, j, cli.Usagef("%w", err)
 	}
 	return a, j, nil
 }
 
-func (t *tool) send(ctx context.Context, a queue.Address, j queue.Job, wait bool) error {
+// traceparent is W3C's form of today. Others may come, and are passed on, but what is typed here is more likely a slip.
+var traceparent = regexp.MustCompile(`^00-[0-9a-f]{32}-[0-9a-f]{16}-[0-9a-f]{2}$`)
+
+func (t *tool) send(ctx context.Context, a queue.Address, j queue.Job, trace string, wait bool) error {
 	conn, err := t.connect()
 	if err != nil {
 		return err
@@ -118,7 +128,7 @@ func (t *tool) send(ctx context.Context, a queue.Address, j queue.Job, wait bool
 	if err != nil {
 		return err
 	}
-	receipt, err := publisher.Publish(ctx, a, j)
+	receipt, err := publisher.Publish(ctx, a, j, queue.WithTraceparent(trace)) // empty: none
 	if err != nil {
 		return err
 	}

@@ -52,6 +52,7 @@ func newServeCommand(errOut io.Writer) *cobra.Command {
 			}
 			w := newWorker(cfg, log)
 			w.reload = newReloader(level, func() (configs.Config, configs.Warnings, error) { return configs.Load(file, os.LookupEnv) })
+			w.otel = os.LookupEnv
 			defer w.reload.stop()
 			return w.run(cmd.Context())
 		},

@@ -30,6 +30,7 @@ type worker struct {
 	cfg      configs.Config // that it began with
 	log      *slog.Logger
 	reload   *reloader // nil: its configuration stays
+	otel     lookup    // variables that say whether calls are traced; nil: they are not
 	registry *prometheus.Registry
 	metrics  *metrics.Metrics
 
@@ -92,6 +93,9 @@ func (w *worker) run(ctx context.Context) (err error) {
 	defer admin.stop(context.WithoutCancel(ctx))
 	w.adminAddress = admin.address
 
+	tracer := w.trace(options)
+	defer tracer.Shutdown()
+
 	ctx, refuse := context.WithCancelCause(ctx)
 	defer refuse(nil)
 	conn, disconnect, err := w.connect(refuse)
@@ -112,7 +116,7 @@ func (w *worker) run(ctx context.Context) (err error) {
 	}
 	defer q.Close()
 	q.AnnounceQuota(announcedQuota(w.cfg.Quota))
-	d := dispatcher.New(dispatcherConfig(w.cfg, qo, w.log), client, q, q, w.metrics)
+	d := dispatcher.New(dispatcherConfig(w.cfg, qo, w.log), client, q, q, tracer.Observe(w.metrics))
 	stop := w.reload.begin(w, tokens, d, q)
 	defer stop()
 	err = w.work(ctx, q, d)

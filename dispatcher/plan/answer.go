@@ -215,7 +215,7 @@ func (p *Planner) rejected(now time.Time, k *key, c *Call, err *xbl.Error) {
 // narrow asks the next question of a narrowing, or ends it.
 func (p *Planner) narrow(now time.Time, k *key, n *narrowing) {
 	if g, ok := n.next(); ok {
-		p.park(now, &parcel{spans: g.spans, n: g.n, narrowing: n}, front)
+		p.park(now, &parcel{spans: g.spans, n: g.n, calls: 1, narrowing: n}, front)
 		return
 	}
 	if n.hopeless() {

@@ -18,6 +18,7 @@ type parcel struct {
 	n     int
 
 	fresh     bool       // it was not in a call yet
+	calls     int        // that it was in; of what is narrowed, the refused one counts as one
 	narrowing *narrowing // not nil: travels alone, and its answer goes there
 
 	failures  int             // transient failures of its own

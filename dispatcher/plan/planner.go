@@ -43,6 +43,7 @@ type Call struct {
 	ConnectionString string
 	Platform         string
 	InvitedUsers     []queue.XUID
+	Attempt          int // 1 where nobody of it was in a call before, else one more than the calls of who was in most
 
 	parcels []*parcel
 	Started time.Time
@@ -271,6 +272,8 @@ func (p *Planner) compose(now time.Time, k *key) *Call {
 		}
 	}
 	for _, w := range c.parcels {
+		w.calls++
+		c.Attempt = max(c.Attempt, w.calls)
 		if w.fresh {
 			w.fresh = false
 			p.supply(now, k, w.job())

@@ -56,6 +56,9 @@ var libraries = []library{
 	{path: "net/http", in: []string{"xbl", "xbl/xblsim", "metrics", "cmd"}, tests: true},
 	// Every metric's name is in metrics; the others report events to an interface of their own. cmd makes the registry.
 	{path: "github.com/prometheus", in: []string{"metrics", "cmd"}, tests: true},
+	// Spans, likewise; cmd sets the one handler of errors that OpenTelemetry has for a process. Tests play the collector.
+	{path: "go.opentelemetry.io", in: []string{"metrics", "cmd"}, tests: true},
+	{path: "google.golang.org/protobuf", in: []string{"metrics"}, tests: true},
 	{path: "github.com/goccy/go-yaml", in: []string{"configs"}, tests: true},
 	{path: "github.com/spf13", in: []string{"cmd"}},
 	{path: "github.com/schollz/progressbar", in: []string{"cmd"}},
