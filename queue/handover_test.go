@@ -273,6 +273,23 @@ func TestWhatAWorkerSavesAfterItsLeaseDoesNotReplaceWhatTheNextOwnerSaved(t *tes
 	})
 }
 
+// TestAJobThatComesWhileNobodyIsThereIsTheNextOwnersAtOnce: the server then pins a client that has left, for it still has its request.
+func TestAJobThatComesWhileNobodyIsThereIsTheNextOwnersAtOnce(t *testing.T) {
+	inFakeTime(t, queue.Options{}, func(t *testing.T, f *fixture) {
+		first := f.consume()
+		time.Sleep(time.Second) // it has nothing to do
+		first.stop()
+		f.publish(alice, job("waits"))
+
+		restarted := connect(t, f.server)
+		restarted.open(queue.Options{})
+		began := time.Now()
+		w := restarted.consume()
+		assert.Equal(t, "waits", w.next().ID())
+		assert.Less(t, time.Since(began), 500*time.Millisecond)
+	})
+}
+
 func TestAnEndingThatComesAfterTheLeaseLeavesTheNextOwnerItsProgress(t *testing.T) {
 	inFakeTime(t, queue.Options{Partitions: 16}, func(t *testing.T, f *fixture) {
 		b := newBook(t)

@@ -145,6 +145,7 @@ func (s *source) pull(ctx context.Context) error {
 	if err != nil {
 		return err
 	}
+	s.unpinFormer(ctx, consumer)
 	trouble := make(chan error, 1)
 	consuming, err := consumer.Consume(s.receive,
 		jetstream.PullMaxMessagesWithBytesLimit(prefetch, prefetchBytes),
@@ -365,6 +366,16 @@ func (s *source) prepare(ctx context.Context, d *Delivery) bool {
 		s.q.trouble.warn(s.q.log, "jobs wait: what became of earlier ones can't be read", "consumer", s.cfg.Durable, "error", err)
 	})
 	return err == nil
+}
+
+// unpinFormer ends a pin that was there before this owner asked for anything. When a job comes while nobody asks, the server may pin
+// a client that has left already, and deliver nothing to anybody else for pinnedTTL.
+func (s *source) unpinFormer(ctx context.Context, consumer jetstream.Consumer) {
+	for _, group := range consumer.CachedInfo().PriorityGroups {
+		if group.PinnedClientID != "" {
+			_ = s.stream.UnpinConsumer(ctx, s.cfg.Durable, ownerGroup) // else it ends by itself
+		}
+	}
 }
 
 // unpin hands over at once to another worker that waits, if this one is the
