@@ -282,7 +282,9 @@ func (s *source) admit(ctx context.Context, msg jetstream.Msg) {
 		s.q.log.Warn("a message without JetStream's metadata was ignored", "subject", msg.Subject(), "error", err)
 		return
 	}
-	s.pin.Store(new(msg.Headers().Get(headerPin)))
+	if pin, known := msg.Headers().Get(headerPin), s.pin.Load(); known == nil || *known != pin {
+		s.pin.Store(&pin)
+	}
 	for began := time.Now(); ; {
 		now := time.Now()
 		switch s.inHand.admit(now, now.Sub(began), m) {
@@ -356,6 +358,9 @@ func (s *source) deliver(ctx context.Context, m message) {
 // It tries until it knows, or reports false when ctx ends: a job that is handed
 // over without that could be sent twice.
 func (s *source) prepare(ctx context.Context, d *Delivery) bool {
+	if s.q.progress.none(d) {
+		return true
+	}
 	b := backoff.NewExponentialBackOff(backoff.WithInitialInterval(50*time.Millisecond),
 		backoff.WithMaxInterval(2*time.Second), backoff.WithMaxElapsedTime(0))
 	err := backoff.RetryNotify(func() error {
