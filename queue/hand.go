@@ -48,8 +48,9 @@ type ref struct {
 const (
 	// stalledAfter is how long a key's jobs do not move, though it would have been their turn, before more of them are set aside.
 	stalledAfter = 50 * time.Millisecond
-	// stuckAfter is how long nothing leaves the hand before all its keys are taken for stalled. A busy worker has others to serve meanwhile.
-	stuckAfter = 250 * time.Millisecond
+	// stuckAfter is how long nothing leaves the hand before all its keys are taken for stalled. A busy worker serves others meanwhile.
+	// It takes in thousands of jobs, when it comes to a backlog, before it ends one. What is known to wait is set aside at once.
+	stuckAfter = time.Second
 	// waitAtMost is how long others wait behind a key that gets on and has most of the hand.
 	waitAtMost = 100 * time.Millisecond
 	// handMin is what each key may have in hand in any case: enough to fill a call.

@@ -69,6 +69,8 @@ func (w *tenant) Deliver(d *queue.Delivery) {
 	w.held = append(w.held, d)
 }
 
+func (w *tenant) Waits(queue.Address) bool { return false }
+
 func (w *tenant) Withdraw(queue.Address) {}
 
 func (w *tenant) Disown(_ context.Context, partition int, lost bool) bool {

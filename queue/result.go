@@ -50,7 +50,8 @@ func resultOf(d *Delivery, e Ending) Result {
 
 // resultMessage is what is stored of it.
 func resultMessage(d *Delivery, e Ending) *nats.Msg {
-	data, err := json.Marshal(resultOf(d, e), jsontext.AllowDuplicateNames(true)) // there are none; looking for them costs
+	// There are no duplicate names; looking for them costs as much as all else.
+	data, err := json.Marshal(resultOf(d, e), jsontext.AllowDuplicateNames(true))
 	if err != nil { // only an id that is not UTF-8 could be at fault, and there is none
 		data = []byte(`{}`)
 	}
