@@ -106,6 +106,7 @@ type Dispatcher struct {
 	answers *mailbox[answer]
 	stored  *mailbox[stored]
 	asks    chan func(*loop)
+	waiting waiting
 	stopped chan struct{} // closed when the loop takes no more deliveries
 	ended   chan struct{} // closed when Run has returned
 	clean   atomic.Bool   // it left nothing that the next owner would not know of

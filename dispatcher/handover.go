@@ -170,10 +170,11 @@ func (l *loop) recall(m message, x *queue.Delivery) bool {
 	if l.doubtful.has(m) {
 		x.MaybeSent = true
 	}
-	p, ok := l.known[m]
+	known, ok := l.known[m]
 	if !ok {
 		return false
 	}
+	p := known
 	delete(l.known, m)
 	if x.Progress != nil {
 		if endedOfAll(*x.Progress) >= endedOfAll(p) { // others went on with it

@@ -21,7 +21,8 @@ type loop struct {
 	known    map[message]queue.Progress // what only this worker knows of jobs whose partition was lost
 	doubtful recent                     // that they may have been sent is all that is kept: there were too many
 	storing  int                        // endings and progress on their way
-	uncalled int                        // endings among them of jobs that no call was made for: a kill would repeat none
+	saves    int                        // progress among them
+	unstored map[uint64]int             // the other endings among them, by the call that their job was in last: a kill would repeat it
 	saving   map[int]int                // states of keys on their way, by partition
 	failures failureLog
 	extended time.Time // when the leases of messages were last renewed
@@ -39,7 +40,8 @@ type held struct {
 	again    *queue.Delivery // that came while the job of a lost partition was in a call; nil: none
 	others   *queue.Progress // what others stored of it meanwhile; nil: nothing
 	job      *plan.Job
-	ending   bool // its ending is being stored
+	ending   bool   // its ending is being stored
+	call     uint64 // that it was in last, while its ending is being stored; 0: none
 	end      queue.Ending
 	saving   int  // records of progress on their way
 	unsaved  bool // one of them could not be stored: this worker is stopping
@@ -59,7 +61,7 @@ func (d *Dispatcher) Run(ctx context.Context) error {
 	l := &loop{
 		Dispatcher: d, plan: plan.New(d.cfg.Plan), held: make(map[message]*held),
 		owned: make(map[int]struct{}), known: make(map[message]queue.Progress), leaving: make(map[int]*leaving),
-		calling: calling, outbox: newOutbox(), saving: make(map[int]int), extended: time.Now(),
+		calling: calling, outbox: newOutbox(), saving: make(map[int]int), unstored: make(map[uint64]int), extended: time.Now(),
 		failures: failureLog{noSenders: d.cfg.ServerAudience},
 	}
 	left := make(chan struct{})
@@ -130,11 +132,12 @@ func (l *loop) drain() {
 
 // step does what the plan wants done and says when to ask it again.
 func (l *loop) step() time.Time {
-	l.plan.Unstored(l.storing - l.uncalled)
+	l.plan.Unstored(len(l.unstored) + l.saves)
 	lease := l.tenure.Lease()
 	l.plan.Lease(lease)
 	now := time.Now()
 	step := l.plan.Next(now)
+	l.plan.Waits(l.waiting.set)
 	l.saveKeys(l.plan.Changed(now)) // calls about to be made among them
 	for _, c := range step.Calls {
 		go l.call(l.calling, c)

@@ -19,8 +19,9 @@ func (l *loop) settle(h *held, e queue.Ending) {
 		h.delivery = h.again // its lease is the one that counts
 	}
 	l.storing++
-	if e.Attempts == 0 {
-		l.uncalled++
+	if h.job != nil && h.job.Call != 0 {
+		h.call = h.job.Call
+		l.unstored[h.call]++
 	}
 	delivery := h.delivery
 	l.outbox.letters.put(func(ctx context.Context) {
@@ -42,6 +43,7 @@ func cancelled(x *queue.Delivery, now time.Time) queue.Ending {
 // saveProgress has what ended of a job stored, so that a crash repeats nothing of it.
 func (l *loop) saveProgress(h *held) {
 	l.storing++
+	l.saves++
 	h.saving++
 	delivery, p := h.delivery, progressOf(h)
 	p.Ended, p.Dead = slices.Clone(p.Ended), slices.Clone(p.Dead) // the plan goes on writing to its own
@@ -69,8 +71,13 @@ func (l *loop) noted(s stored) {
 		return
 	}
 	l.storing--
-	if s.ending && h.end.Attempts == 0 {
-		l.uncalled--
+	switch {
+	case !s.ending:
+		l.saves--
+	case h.call != 0:
+		if l.unstored[h.call]--; l.unstored[h.call] == 0 {
+			delete(l.unstored, h.call)
+		}
 	}
 	if s.err != nil && !errors.Is(s.err, queue.ErrLost) {
 		l.log.Warn("not stored; the job will be delivered again", "job", h.delivery.ID(),

@@ -2,6 +2,7 @@ package queue_test
 
 import (
 	"fmt"
+	"sync"
 	"testing"
 	"time"
 
@@ -66,6 +67,34 @@ func TestABlockedKeysBacklogDoesNotHoldUpItsPartition(t *testing.T) {
 		}
 		require.Less(t, time.Since(began), 5*time.Second)
 		f.eventually("INVITES", 0)
+	})
+}
+
+// waiter is a worker that says of alice that nothing of hers can be sent.
+type waiter struct{ queue.DeliverFunc }
+
+func (waiter) Waits(a queue.Address) bool { return a == alice }
+
+// TestWhatWaitsForItsQuotaIsSetAsideAtOnce: who comes behind it waits for nothing.
+func TestWhatWaitsForItsQuotaIsSetAsideAtOnce(t *testing.T) {
+	inFakeTime(t, queue.Options{Partitions: 1, MaxInHand: 64}, func(t *testing.T, f *fixture) {
+		var mu sync.Mutex
+		came := map[string]time.Time{}
+		f.work(waiter{func(d *queue.Delivery) {
+			mu.Lock()
+			defer mu.Unlock()
+			came[d.ID()] = time.Now()
+		}})
+		time.Sleep(time.Second)
+		f.hog(500)
+		began := time.Now()
+		f.publish(queue.Address{TitleID: 5, Sender: "bob"}, job("bob"))
+		time.Sleep(time.Second)
+		mu.Lock()
+		defer mu.Unlock()
+		require.Contains(t, came, "bob")
+		assert.Less(t, came["bob"].Sub(began), 10*time.Millisecond)
+		assert.Len(t, came, 65, "and of the other no more than its hand")
 	})
 }
 

@@ -197,7 +197,7 @@ func (c *campaigns) start(subject string) {
 		source: c.q.newSource(sourceConfig{
 			stream: CampaignsStream, name: campaignConsumer(subject), subject: subject,
 			window: c.q.opts.CampaignMaxInHand, partition: n, claim: claim, steer: c.terms.at(subject, c.q.clock.toServer(time.Now())),
-		}, c.worker.Deliver),
+		}, c.worker),
 		stop: stop, stopped: make(chan struct{}),
 	}
 	c.running[subject] = r

@@ -131,16 +131,24 @@ type messageKey struct {
 
 // reference is "<stream>:<sequence>".
 func (k messageKey) reference() string {
-	return k.stream + ":" + strconv.FormatUint(k.sequence, 10)
+	return string(k.appendReference(make([]byte, 0, 64)))
+}
+
+func (k messageKey) appendReference(b []byte) []byte {
+	return strconv.AppendUint(append(append(b, k.stream...), ':'), k.sequence, 10)
 }
 
 // String is "<stream>:<sequence>:<time>", the base of message IDs.
 func (k messageKey) String() string {
-	return k.reference() + ":" + strconv.FormatInt(k.published, 36)
+	b := append(k.appendReference(make([]byte, 0, 64)), ':')
+	return string(strconv.AppendInt(b, k.published, 36))
 }
 
 // progressSubject is where the message's progress is stored. Whose it is stands in it, so that who wants to know how a campaign
 // gets on reads its jobs' records alone.
 func (d *Delivery) progressSubject() string {
-	return progressPrefix + d.Stream + "." + addressTokens(d.Address) + "." + strconv.FormatUint(d.Sequence, 10)
+	b := make([]byte, 0, 128)
+	b = append(append(append(b, progressPrefix...), d.Stream...), '.')
+	b = append(appendTokens(b, d.Address), '.')
+	return string(strconv.AppendUint(b, d.Sequence, 10))
 }

@@ -19,6 +19,9 @@ type hand struct {
 	jobs  map[uint64]*handKey // in hand, by sequence
 	costs map[uint64]int
 	keys  map[string]*handKey // by subject
+	stuck int                 // what of total is of keys with jobs aside
+	gone  int                 // how much has left it
+	went  time.Time           // when the last of it did, or the first job came into the empty hand
 	asked list.List           // of *handKey: those with jobs aside, in turn
 	aside map[uint64]*ref     // by sequence
 }
@@ -28,6 +31,7 @@ type handKey struct {
 	subject string
 	cost    int
 	moved   time.Time // when its first job came into the hand, or one last left it
+	before  int       // how much had left the hand by then
 	aside   []*ref    // oldest first
 	turn    *list.Element
 }
@@ -42,8 +46,11 @@ type ref struct {
 }
 
 const (
-	// stalledAfter is how long a key's jobs do not move before more of them are set aside.
+	// stalledAfter is how long a key's jobs do not move, though it would have been their turn, before more of them are set aside.
 	stalledAfter = 50 * time.Millisecond
+	// stuckAfter is how long nothing leaves the hand before all its keys are taken for stalled. A busy worker serves others meanwhile.
+	// It takes in thousands of jobs, when it comes to a backlog, before it ends one. What is known to wait is set aside at once.
+	stuckAfter = time.Second
 	// waitAtMost is how long others wait behind a key that gets on and has most of the hand.
 	waitAtMost = 100 * time.Millisecond
 	// handMin is what each key may have in hand in any case: enough to fill a call.
@@ -81,7 +88,7 @@ func (h *hand) admit(now time.Time, waited time.Duration, subject string, sequen
 	}
 	k := h.keys[subject]
 	if k == nil {
-		k = &handKey{subject: subject, moved: now}
+		k = &handKey{subject: subject, moved: now, before: h.gone}
 		h.keys[subject] = k
 	}
 	switch {
@@ -91,10 +98,20 @@ func (h *hand) admit(now time.Time, waited time.Duration, subject string, sequen
 		h.put(now, k, sequence, cost)
 		return take
 	case h.alone:
-	case now.Sub(k.moved) >= stalledAfter, waited >= waitAtMost && k.cost > h.size/2:
+	case h.stalled(now, k), waited >= waitAtMost && k.cost > h.size/2:
 		return setAside
 	}
 	return waitFor
+}
+
+// stalled says that a key does not get on: all that was in hand could have left since one of it last did, or nothing leaves, or
+// most of what is in hand is of keys that do not. Where everything flows, the more there is in hand the longer each key waits for its
+// turn, and is not to be set aside for that.
+func (h *hand) stalled(now time.Time, k *handKey) bool {
+	if now.Sub(k.moved) < stalledAfter {
+		return false
+	}
+	return h.gone-k.before >= h.total || now.Sub(h.went) >= stuckAfter || 2*h.stuck >= h.total
 }
 
 // share is how much a key of which jobs are aside may have in hand: as much as is
@@ -108,11 +125,21 @@ func (h *hand) put(now time.Time, k *handKey, sequence uint64, cost int) {
 		return
 	}
 	if k.cost == 0 {
-		k.moved = now
+		k.moved, k.before = now, h.gone
+	}
+	if h.total == 0 {
+		h.went = now
 	}
 	h.jobs[sequence], h.costs[sequence] = k, cost
+	h.add(k, cost)
+}
+
+func (h *hand) add(k *handKey, cost int) {
 	h.total += cost
 	k.cost += cost
+	if k.turn != nil {
+		h.stuck += cost
+	}
 }
 
 // left takes a job out of the hand, where it is in it.
@@ -124,9 +151,9 @@ func (h *hand) left(now time.Time, sequence uint64) {
 	cost := h.costs[sequence]
 	delete(h.jobs, sequence)
 	delete(h.costs, sequence)
-	h.total -= cost
-	k.cost -= cost
-	k.moved = now
+	h.add(k, -cost)
+	h.gone += cost
+	h.went, k.moved, k.before = now, now, h.gone
 	h.forget(k)
 }
 
@@ -152,6 +179,7 @@ func (h *hand) setAside(subject string, r ref) {
 	h.aside[r.sequence] = &r
 	if k.turn == nil {
 		k.turn = h.asked.PushBack(k)
+		h.stuck += k.cost
 	}
 }
 
@@ -171,6 +199,7 @@ func (h *hand) next(now time.Time) (r ref, ok bool) {
 		if len(k.aside) == 0 {
 			h.asked.Remove(k.turn)
 			k.aside, k.turn = nil, nil
+			h.stuck -= k.cost
 		}
 		h.put(now, k, r.sequence, r.cost)
 		return *r, true

@@ -25,7 +25,7 @@ func TestAKeyThatStallsLeavesRoomForOthers(t *testing.T) {
 		require.Equal(t, take, deliver("hog"), "a burst of one key may have the whole hand while it may get on")
 	}
 	require.Equal(t, waitFor, deliver("hog"), "then it is waited for")
-	now = now.Add(stalledAfter)
+	now = now.Add(stuckAfter)
 	for range 5000 {
 		require.Equal(t, setAside, deliver("hog"), "and when it does not get on, more of it is set aside")
 	}
@@ -51,6 +51,51 @@ func TestAKeyThatStallsLeavesRoomForOthers(t *testing.T) {
 	assert.IsIncreasing(t, back, "in order")
 	assert.Equal(t, uint64(102), back[0])
 	assert.Equal(t, setAside, deliver("hog"), "and what comes meanwhile waits behind it")
+}
+
+// TestNothingIsSetAsideWhileAllKeysGetTheirTurn: what is set aside has to be fetched one by one, which costs more than all else of a
+// job. With many keys, each waits long for its turn.
+func TestNothingIsSetAsideWhileAllKeysGetTheirTurn(t *testing.T) {
+	const keys, size = 5, 100
+	h, now := newHand(size, false), time.Unix(0, 0)
+	key := func(n uint64) string { return strconv.FormatUint(n%keys, 10) }
+	oldest, next := uint64(0), uint64(0)
+	for ; next < size; next++ {
+		require.Equal(t, take, h.admit(now, 0, key(next), next, 1))
+	}
+	for range 2000 {
+		require.Equal(t, waitFor, h.admit(now, 0, key(next), next, 1), "%s after the key's last turn", now.Sub(h.keys[key(next)].moved))
+		now = now.Add(20 * time.Millisecond)
+		h.left(now, oldest)
+		require.Equal(t, take, h.admit(now, 0, key(next), next, 1))
+		oldest, next = oldest+1, next+1
+	}
+	assert.Greater(t, keys*20*time.Millisecond, stalledAfter, "or this shows nothing")
+}
+
+func TestAKeyThatMissesItsTurnIsSetAside(t *testing.T) {
+	const size = 100
+	h, now := newHand(size, false), time.Unix(0, 0)
+	n := uint64(0)
+	for ; n < size; n++ {
+		require.Equal(t, take, h.admit(now, 0, []string{"blocked", "free", "free"}[n%3], n, 1))
+	}
+	for free := range 2 * size { // the others go on
+		require.Equal(t, waitFor, h.admit(now, 0, "blocked", size, 1), "after %d of others", free)
+		now = now.Add(time.Millisecond)
+		for sequence, k := range h.jobs {
+			if k.subject == "free" {
+				h.left(now, sequence)
+				break
+			}
+		}
+		n++
+		require.Equal(t, take, h.admit(now, 0, "free", n, 1))
+		if h.stalled(now, h.keys["blocked"]) {
+			break
+		}
+	}
+	assert.Equal(t, setAside, h.admit(now, 0, "blocked", size, 1), "all that was in hand could have left meanwhile")
 }
 
 func TestAKeyThatGetsOnAndHasMostOfTheHandIsNotWaitedForLong(t *testing.T) {
@@ -102,7 +147,7 @@ func TestNothingIsLostBetweenHandAndAside(t *testing.T) {
 				keyOf[n] = key
 				v := h.admit(now, 0, key, n, cost)
 				for v == waitFor {
-					now = now.Add(stalledAfter)
+					now = now.Add(stuckAfter)
 					v = h.admit(now, 0, key, n, cost)
 				}
 				if v == take {

@@ -69,6 +69,8 @@ func (w *tenant) Deliver(d *queue.Delivery) {
 	w.held = append(w.held, d)
 }
 
+func (w *tenant) Waits(queue.Address) bool { return false }
+
 func (w *tenant) Withdraw(queue.Address) {}
 
 func (w *tenant) Disown(_ context.Context, partition int, lost bool) bool {
@@ -270,6 +272,23 @@ func TestWhatAWorkerSavesAfterItsLeaseDoesNotReplaceWhatTheNextOwnerSaved(t *tes
 				}
 			}
 		}
+	})
+}
+
+// TestAJobThatComesWhileNobodyIsThereIsTheNextOwnersAtOnce: the server then pins a client that has left, for it still has its request.
+func TestAJobThatComesWhileNobodyIsThereIsTheNextOwnersAtOnce(t *testing.T) {
+	inFakeTime(t, queue.Options{}, func(t *testing.T, f *fixture) {
+		first := f.consume()
+		time.Sleep(time.Second) // it has nothing to do
+		first.stop()
+		f.publish(alice, job("waits"))
+
+		restarted := connect(t, f.server)
+		restarted.open(queue.Options{})
+		began := time.Now()
+		w := restarted.consume()
+		assert.Equal(t, "waits", w.next().ID())
+		assert.Less(t, time.Since(began), 500*time.Millisecond)
 	})
 }
 

@@ -33,17 +33,36 @@ func (h *inHand) admit(now time.Time, waited time.Duration, m message) verdict {
 	cost := costOf(len(m.data))
 	v := h.hand.admit(now, waited, m.subject, m.sequence, cost)
 	if v == setAside {
-		r := ref{sequence: m.sequence, delivered: m.delivered, cost: cost, lease: m.lease, since: now}
-		h.hand.setAside(m.subject, r)
-		_ = r.lease.release(asideFor) // else it comes again, and is set aside again
+		h.putAside(now, m)
 	}
 	return v
 }
 
-func (h *inHand) next(now time.Time) (ref, bool) {
+// setAside sets aside a job that was not admitted.
+func (h *inHand) setAside(now time.Time, m message) {
 	h.mu.Lock()
 	defer h.mu.Unlock()
-	return h.hand.next(now)
+	h.putAside(now, m)
+}
+
+func (h *inHand) putAside(now time.Time, m message) {
+	r := ref{sequence: m.sequence, delivered: m.delivered, cost: costOf(len(m.data)), lease: m.lease, since: now}
+	h.hand.setAside(m.subject, r)
+	_ = r.lease.release(asideFor) // else it comes again, and is set aside again
+}
+
+// next takes back jobs that were set aside, as many as fit and most at the most.
+func (h *inHand) next(now time.Time, most int) (refs []ref) {
+	h.mu.Lock()
+	defer h.mu.Unlock()
+	for len(refs) < most {
+		r, ok := h.hand.next(now)
+		if !ok {
+			break
+		}
+		refs = append(refs, r)
+	}
+	return refs
 }
 
 func (h *inHand) left(now time.Time, sequence uint64) {

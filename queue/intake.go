@@ -26,8 +26,12 @@ type waitingMsg struct {
 	lease time.Time // since when
 }
 
-// intakeBytes is what one consumer's intake holds before it makes the fetching side wait.
-const intakeBytes = 4 << 20
+const (
+	// intakeBytes is what one consumer's intake holds before it makes the fetching side wait.
+	intakeBytes = 512 << 10
+	// messageBytes is what a message takes beside its body: its headers, subjects and the library's own.
+	messageBytes = 1 << 10
+)
 
 func newIntake(ctx context.Context) *intake {
 	return &intake{ctx: ctx, arrived: make(chan struct{}, 1), taken: make(chan struct{}, 1)}
@@ -43,7 +47,7 @@ func (in *intake) put(m jetstream.Msg) bool {
 			return false
 		case in.bytes < intakeBytes:
 			in.waiting = append(in.waiting, waitingMsg{m, time.Now()})
-			in.bytes += len(m.Data())
+			in.bytes += len(m.Data()) + messageBytes
 			in.mu.Unlock()
 			signal(in.arrived)
 			return true
@@ -74,7 +78,7 @@ func (in *intake) pop() (jetstream.Msg, bool) {
 	m := in.waiting[0].msg
 	in.waiting[0] = waitingMsg{}
 	in.waiting = in.waiting[1:]
-	in.bytes -= len(m.Data())
+	in.bytes -= len(m.Data()) + messageBytes
 	signal(in.taken)
 	return m, true
 }

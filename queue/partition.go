@@ -214,7 +214,7 @@ func (p *partition) consume(ctx context.Context, cancel context.CancelCauseFunc,
 	s := p.q.newSource(sourceConfig{
 		stream: JobsStream, name: "partition-" + strconv.Itoa(p.n), subject: partPrefix + strconv.Itoa(p.n) + ".*.*",
 		window: p.q.opts.MaxInHand, partition: p.n, claim: c,
-	}, p.worker.Deliver)
+	}, p.worker)
 	var pulling sync.WaitGroup
 	pulling.Go(func() { s.run(ctx) })
 	p.campaigns.own(ctx, p.n, c)

@@ -190,12 +190,22 @@ func (l *progressLog) load(ctx context.Context) error {
 	return nil
 }
 
+// none says that there is no record of the job, and none need be looked for: as of almost all.
+func (l *progressLog) none(d *Delivery) bool {
+	if d.Invalid != nil { // what is no job has no progress
+		return true
+	}
+	if d.Redelivered || d.MaybeSent {
+		return false
+	}
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	return len(l.records) == 0 || l.records[d.progressSubject()] == nil
+}
+
 // attach sets d.Progress if there is a record of it. A redelivered job may have
 // been another worker's since the records were loaded, so it is looked up.
 func (l *progressLog) attach(ctx context.Context, d *Delivery) error {
-	if d.Invalid != nil {
-		return nil //nolint:nilerr // what is no job has no progress
-	}
 	subject := d.progressSubject()
 	l.mu.Lock()
 	var known progressState
@@ -306,15 +316,19 @@ func (l *progressLog) over(subject string) bool {
 	return s == nil || s.over
 }
 
-// end says that the job ends; it reports whether a record has to be deleted.
-func (l *progressLog) end(subject string) bool {
+// end says that the job ends; it reports whether a record has to be deleted, and which.
+func (l *progressLog) end(d *Delivery) (subject string, ok bool) {
 	l.mu.Lock()
 	defer l.mu.Unlock()
+	if len(l.records) == 0 {
+		return "", false
+	}
+	subject = d.progressSubject()
 	s := l.records[subject]
 	if s != nil {
 		s.over = true
 	}
-	return s != nil
+	return subject, s != nil
 }
 
 // SaveProgress stores p as the job's progress, in place of what was stored

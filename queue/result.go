@@ -5,6 +5,7 @@ import (
 	"time"
 
 	"github.com/go-json-experiment/json"
+	"github.com/go-json-experiment/json/jsontext"
 	"github.com/nats-io/nats.go"
 )
 
@@ -49,7 +50,8 @@ func resultOf(d *Delivery, e Ending) Result {
 
 // resultMessage is what is stored of it.
 func resultMessage(d *Delivery, e Ending) *nats.Msg {
-	data, err := json.Marshal(resultOf(d, e))
+	// There are no duplicate names; looking for them costs as much as all else.
+	data, err := json.Marshal(resultOf(d, e), jsontext.AllowDuplicateNames(true))
 	if err != nil { // only an id that is not UTF-8 could be at fault, and there is none
 		data = []byte(`{}`)
 	}
@@ -66,11 +68,17 @@ func resultMessage(d *Delivery, e Ending) *nats.Msg {
 
 const resultIDPrefix = "result:"
 
-func resultSubject(a Address) string { return resultsPrefix + addressTokens(a) }
+func resultSubject(a Address) string {
+	return string(appendTokens(append(make([]byte, 0, 128), resultsPrefix...), a))
+}
 
 // addressTokens writes - for what there is not.
-func addressTokens(a Address) string {
-	return strconv.FormatUint(uint64(a.TitleID), 10) + "." + or(a.Sender, "-") + "." + or(a.Campaign, "-")
+func addressTokens(a Address) string { return string(appendTokens(nil, a)) }
+
+func appendTokens(b []byte, a Address) []byte {
+	b = append(strconv.AppendUint(b, uint64(a.TitleID), 10), '.')
+	b = append(append(b, or(a.Sender, "-")...), '.')
+	return append(b, or(a.Campaign, "-")...)
 }
 
 // parseResult reads a stored result.

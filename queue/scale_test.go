@@ -122,6 +122,8 @@ func (w *idler) Own(partition int, _ []queue.KeyState) {
 
 func (w *idler) Deliver(d *queue.Delivery) { _ = d.Ack() }
 
+func (w *idler) Waits(queue.Address) bool { return false }
+
 func (w *idler) Withdraw(queue.Address) {}
 
 func (w *idler) Disown(_ context.Context, partition int, _ bool) bool {

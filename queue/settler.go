@@ -31,7 +31,7 @@ func (q *Queue) Settle(ctx context.Context, d *Delivery, e Ending, done func(err
 	for _, dead := range e.Dead {
 		x.first = append(x.first, letter(d, dead, e, maxPayload))
 	}
-	if subject := d.progressSubject(); q.progress.end(subject) {
+	if subject, ok := q.progress.end(d); ok {
 		x.forget = func(ctx context.Context) error { return q.progress.forget(ctx, subject) }
 	}
 	q.settler.submit(x)

@@ -39,7 +39,7 @@ type source struct {
 	cfg       jetstream.ConsumerConfig
 	partition int
 	steer     steer // of a campaign
-	handle    func(*Delivery)
+	worker    Worker
 
 	in        *intake
 	inHand    *inHand
@@ -60,13 +60,13 @@ type sourceConfig struct {
 	steer                 steer
 }
 
-func (q *Queue) newSource(c sourceConfig, handle func(*Delivery)) *source {
+func (q *Queue) newSource(c sourceConfig, worker Worker) *source {
 	window, oneKey := c.window, c.stream == CampaignsStream
 	if !oneKey {
 		window *= asideFactor
 	}
 	s := &source{
-		q: q, stream: q.streams[c.stream], partition: c.partition, steer: c.steer, handle: handle, inHand: newInHand(c.window, oneKey),
+		q: q, stream: q.streams[c.stream], partition: c.partition, steer: c.steer, worker: worker, inHand: newInHand(c.window, oneKey),
 		takeover: takeover{claim: c.claim, window: window},
 		cfg: jetstream.ConsumerConfig{
 			Durable:       c.name,
@@ -145,6 +145,7 @@ func (s *source) pull(ctx context.Context) error {
 	if err != nil {
 		return err
 	}
+	s.unpinFormer(ctx, consumer)
 	trouble := make(chan error, 1)
 	consuming, err := consumer.Consume(s.receive,
 		jetstream.PullMaxMessagesWithBytesLimit(prefetch, prefetchBytes),
@@ -250,18 +251,16 @@ func (s *source) receive(m jetstream.Msg) {
 	}
 }
 
-// handOver is the only goroutine that calls handle.
+// handOver is the only goroutine that delivers.
 func (s *source) handOver(ctx context.Context) {
 	for ctx.Err() == nil {
-		r, aside := s.inHand.next(time.Now())
-		if aside {
-			s.fetch(ctx, r)
-		}
+		aside := s.inHand.next(time.Now(), fetchAtOnce)
+		s.fetch(ctx, aside)
 		m, fresh := s.in.pop()
 		if fresh {
 			s.admit(ctx, m)
 		}
-		if aside || fresh {
+		if len(aside) > 0 || fresh {
 			continue
 		}
 		select {
@@ -281,7 +280,9 @@ func (s *source) admit(ctx context.Context, msg jetstream.Msg) {
 		s.q.log.Warn("a message without JetStream's metadata was ignored", "subject", msg.Subject(), "error", err)
 		return
 	}
-	s.pin.Store(new(msg.Headers().Get(headerPin)))
+	if pin, known := msg.Headers().Get(headerPin), s.pin.Load(); known == nil || *known != pin {
+		s.pin.Store(&pin)
+	}
 	for began := time.Now(); ; {
 		now := time.Now()
 		switch s.inHand.admit(now, now.Sub(began), m) {
@@ -291,6 +292,10 @@ func (s *source) admit(ctx context.Context, msg jetstream.Msg) {
 		case setAside:
 			return
 		case waitFor:
+			if s.waits(m) {
+				s.inHand.setAside(now, m)
+				return
+			}
 		}
 		late := time.NewTimer(stalledAfter)
 		select {
@@ -305,11 +310,44 @@ func (s *source) admit(ctx context.Context, msg jetstream.Msg) {
 	}
 }
 
-// fetch hands over a job that was set aside.
-func (s *source) fetch(ctx context.Context, r ref) {
+// waits says that the key of a job can't send for now.
+func (s *source) waits(m message) bool {
+	a, err := ParseSubject(published(m.subject))
+	return err == nil && s.worker.Waits(a)
+}
+
+// fetchAtOnce is how many jobs that were set aside are fetched at once: one by one, a key that gets on again after its jobs were set
+// aside would be held up by the way to the server and back, and all that comes for it meanwhile be set aside, too.
+const fetchAtOnce = 64
+
+// fetch hands over jobs that were set aside, in order.
+func (s *source) fetch(ctx context.Context, refs []ref) {
+	fetched := make([]*jetstream.RawStreamMsg, len(refs))
+	var fetching sync.WaitGroup
+	for i, r := range refs {
+		fetching.Go(func() { fetched[i] = s.stored(ctx, r) })
+	}
+	fetching.Wait()
+	for i, r := range refs {
+		lease := r.lease
+		lease.ended = func() { s.inHand.left(time.Now(), r.sequence) }
+		m := fetched[i]
+		if m == nil {
+			_ = lease.release(time.Second)
+			continue
+		}
+		s.deliver(ctx, message{
+			subject: m.Subject, header: m.Header, data: m.Data, stream: s.stream.CachedInfo().Config.Name,
+			sequence: m.Sequence, stored: m.Time, delivered: r.delivered, lease: lease,
+		})
+	}
+}
+
+// stored reads a job that was set aside. nil: it was purged, or ctx has ended; if it only seems so, it comes again.
+func (s *source) stored(ctx context.Context, r ref) *jetstream.RawStreamMsg {
 	b := backoff.NewExponentialBackOff(backoff.WithInitialInterval(50*time.Millisecond),
 		backoff.WithMaxInterval(2*time.Second), backoff.WithMaxElapsedTime(0))
-	stored, err := backoff.RetryWithData(func() (*jetstream.RawStreamMsg, error) {
+	m, err := backoff.RetryWithData(func() (*jetstream.RawStreamMsg, error) {
 		ctx, cancel := context.WithTimeout(ctx, tryTimeout)
 		defer cancel()
 		m, err := getMsg(ctx, s.q.js, s.stream, r.sequence, "")
@@ -318,16 +356,10 @@ func (s *source) fetch(ctx context.Context, r ref) {
 		}
 		return m, err
 	}, backoff.WithContext(b, ctx))
-	lease := r.lease
-	lease.ended = func() { s.inHand.left(time.Now(), r.sequence) }
-	if err != nil { // purged; if it only seems so, it comes again
-		_ = lease.release(time.Second)
-		return
+	if err != nil {
+		return nil
 	}
-	s.deliver(ctx, message{
-		subject: stored.Subject, header: stored.Header, data: stored.Data, stream: s.stream.CachedInfo().Config.Name,
-		sequence: stored.Sequence, stored: stored.Time, delivered: r.delivered, lease: lease,
-	})
+	return m
 }
 
 func (s *source) deliver(ctx context.Context, m message) {
@@ -348,13 +380,16 @@ func (s *source) deliver(ctx context.Context, m message) {
 		return
 	}
 	s.touch()
-	s.handle(d)
+	s.worker.Deliver(d)
 }
 
 // prepare looks up the progress of a job that an earlier owner may have begun.
 // It tries until it knows, or reports false when ctx ends: a job that is handed
 // over without that could be sent twice.
 func (s *source) prepare(ctx context.Context, d *Delivery) bool {
+	if s.q.progress.none(d) {
+		return true
+	}
 	b := backoff.NewExponentialBackOff(backoff.WithInitialInterval(50*time.Millisecond),
 		backoff.WithMaxInterval(2*time.Second), backoff.WithMaxElapsedTime(0))
 	err := backoff.RetryNotify(func() error {
@@ -365,6 +400,16 @@ func (s *source) prepare(ctx context.Context, d *Delivery) bool {
 		s.q.trouble.warn(s.q.log, "jobs wait: what became of earlier ones can't be read", "consumer", s.cfg.Durable, "error", err)
 	})
 	return err == nil
+}
+
+// unpinFormer ends a pin that was there before this owner asked for anything. When a job comes while nobody asks, the server may pin
+// a client that has left already, and deliver nothing to anybody else for pinnedTTL.
+func (s *source) unpinFormer(ctx context.Context, consumer jetstream.Consumer) {
+	for _, group := range consumer.CachedInfo().PriorityGroups {
+		if group.PinnedClientID != "" {
+			_ = s.stream.UnpinConsumer(ctx, s.cfg.Durable, ownerGroup) // else it ends by itself
+		}
+	}
 }
 
 // unpin hands over at once to another worker that waits, if this one is the

@@ -15,6 +15,9 @@ type Worker interface {
 	// Deliver hands over a job of a partition that is owned. It may block,
 	// which is the backpressure; leases of what waits behind it are kept.
 	Deliver(d *Delivery)
+	// Waits says that nothing of a sender and title can be sent for now: its quota is used up, say, or it is blocked. More of its
+	// jobs are set aside then, where others would have to wait behind them. It must be cheap. A wrong answer costs time alone.
+	Waits(key Address) bool
 	// Withdraw takes a campaign's jobs away: nothing more of them is sent, what is
 	// in a call is still to be settled, and the rest is given back. It comes when
 	// what is wanted of the campaign has changed; jobs of it may be delivered again after.
@@ -39,6 +42,9 @@ func (DeliverFunc) Own(int, []KeyState) {}
 
 // Deliver implements Worker.
 func (f DeliverFunc) Deliver(d *Delivery) { f(d) }
+
+// Waits implements Worker.
+func (DeliverFunc) Waits(Address) bool { return false }
 
 // Withdraw implements Worker.
 func (DeliverFunc) Withdraw(Address) {}

@@ -98,10 +98,12 @@ func (c *Client) send(caller context.Context, inv *Invite) *Error {
 		}
 		return c.noAnswer(err, &w, token)
 	}
-	// The answer to a refused call holds up all others of its key: its body, mere
-	// words, must not take long.
-	late := time.AfterFunc(bodyWithin, cancel)
-	defer late.Stop()
+	if response.Body != http.NoBody {
+		// The answer to a refused call holds up all others of its key: its body, mere
+		// words, must not take long.
+		late := time.AfterFunc(bodyWithin, cancel)
+		defer late.Stop()
+	}
 	return c.judge(response, inv.Sender, token)
 }
 

@@ -257,6 +257,7 @@ func (p *Planner) back(now time.Time, c *Call) {
 func (c *Call) attempted() {
 	for _, j := range c.Jobs() {
 		j.Attempts++
+		j.Call = c.number
 	}
 }
 

@@ -35,6 +35,7 @@ type Job struct {
 	Attempts       int // calls made with recipients of this job; refused by a throttle or for want of a token is not made
 	MaybeDuplicate bool
 	SentAt         time.Time // of the last call that was sent
+	Call           uint64    // the last call of those Attempts, by a number of its own; 0: none
 
 	open       int
 	uncut      int       // index of the first recipient that is in no parcel yet

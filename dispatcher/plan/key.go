@@ -36,6 +36,7 @@ type key struct {
 	hopelessAt time.Time
 
 	ready bool // in the planner's list of keys that may send
+	waits bool // for long; see Planner.Waits
 	alarm alarm
 }
 

@@ -18,11 +18,13 @@ type Planner struct {
 	ready    list.List // of *key: those that may send, in turn
 	alarms   alarms
 	inFlight int
+	made     uint64 // calls
 	jobs     int
 	lease    time.Time
 	unstored int
 	changed  map[*key]struct{} // since Changed was last asked
 	untold   map[Key]untold    // of keys that were lost
+	waits    map[Key]bool      // since Waits was last asked
 
 	step Step
 }
@@ -34,6 +36,8 @@ type Step struct {
 	Progressed []*Job    // something of them ended, something is open: store what ended
 	Dropped    []*Job    // dropped while in a call, which is answered; something is open. Forgotten
 	Wake       time.Time // when to call Next again if nothing happens before; zero: never
+
+	calls int // that Ended were in last
 }
 
 // Call is one call to be made. It is the caller's to read until it is answered.
@@ -46,6 +50,7 @@ type Call struct {
 	Attempt          int // 1 where nobody of it was in a call before, else one more than the calls of who was in most
 
 	parcels []*parcel
+	number  uint64 // among all of the planner's
 	Started time.Time
 	probe   bool // of its title's outage
 }
@@ -71,7 +76,7 @@ func (c *Call) EachJob() iter.Seq[*Job] {
 // New returns a planner without jobs.
 func New(cfg Config) *Planner {
 	return &Planner{cfg: cfg, keys: make(map[Key]*key), titles: make(map[uint32]*title), changed: make(map[*key]struct{}),
-		untold: make(map[Key]untold)}
+		untold: make(map[Key]untold), waits: make(map[Key]bool)}
 }
 
 // Add parks a job. What had ended of it before (Ended, Sent, Dead, Attempts) is taken over.
@@ -122,7 +127,7 @@ func (p *Planner) Next(now time.Time) Step {
 	for a := p.alarms.due(now); a != nil; a = p.alarms.due(now) {
 		a.of.wake(p, now)
 	}
-	for now.Before(p.lease) && p.inFlight+p.unstored+len(p.step.Ended) < p.cfg.MaxInFlight && p.ready.Len() > 0 {
+	for now.Before(p.lease) && p.inFlight+p.unstored+p.step.calls < p.cfg.MaxInFlight && p.ready.Len() > 0 {
 		k := p.ready.Remove(p.ready.Front()).(*key)
 		k.ready = false
 		if held, _ := k.hold(now); held == nothing && k.waiting() {
@@ -144,8 +149,8 @@ func (p *Planner) Next(now time.Time) Step {
 // none are; jobs expire all the same.
 func (p *Planner) Lease(until time.Time) { p.lease = until }
 
-// Unstored says how many endings are not stored yet. They take places of calls
-// in flight: what a crash makes happen twice is what was sent and not recorded.
+// Unstored says of how many calls that were answered something is not stored yet: an ending, or progress. They take places of
+// calls in flight: what a crash makes happen twice is what was sent and not recorded.
 func (p *Planner) Unstored(n int) { p.unstored = n }
 
 // InFlight is how many calls have not been answered.
@@ -179,6 +184,7 @@ func (p *Planner) key(id Key, partition int) *key {
 // one has its name: so it only takes away itself.
 func (p *Planner) forget(k *key) {
 	p.alarms.clear(&k.alarm)
+	p.wait(k, false)
 	delete(p.changed, k) // else it could be told after what its successor under the same name has to tell
 	if p.keys[k.id] == k {
 		delete(p.keys, k.id)
@@ -197,17 +203,39 @@ func (p *Planner) refresh(now time.Time, k *key) {
 	}
 	p.alarms.clear(&k.alarm)
 	if !k.waiting() {
+		p.wait(k, false)
 		p.rest(now, k)
 		return
 	}
 	switch held, at := k.hold(now); held {
 	case nothing:
+		p.wait(k, false)
 		k.ready = true
 		p.ready.PushBack(k)
 	case until:
+		p.wait(k, at.Sub(now) >= longWait)
 		p.alarms.set(&k.alarm, at, k)
 	case outage, inFlight: // Answer refreshes it
 	}
+}
+
+// longWait is how long a key waits for a time before its worker is not to take in more of it where others would have to wait.
+const longWait = 50 * time.Millisecond
+
+func (p *Planner) wait(k *key, long bool) {
+	if k.waits != long {
+		k.waits = long
+		p.waits[k.id] = long
+	}
+}
+
+// Waits tells of each key that has begun to wait, or does not any more, since it was last asked: for its quota, the end of a block, a
+// token, a rate or an outage. It is a hint: a key whose calls take long, or that is forgotten, does not wait.
+func (p *Planner) Waits(tell func(k Key, waits bool)) {
+	for id, waits := range p.waits {
+		tell(id, waits)
+	}
+	clear(p.waits)
 }
 
 // rest lets go of a key with nothing to send, once nothing of it matters any more.
@@ -296,6 +324,8 @@ func (p *Planner) compose(now time.Time, k *key) *Call {
 	}
 	k.log.start()
 	k.composed++
+	p.made++
+	c.number = p.made
 	p.note(k)
 	p.inFlight++
 	return c
@@ -322,5 +352,8 @@ func (p *Planner) progressed(j *Job) {
 func (p *Planner) ended(j *Job) {
 	p.jobs--
 	p.alarms.clear(&j.alarm)
+	if j.Call != 0 && (len(p.step.Ended) == 0 || p.step.Ended[len(p.step.Ended)-1].Call != j.Call) {
+		p.step.calls++
+	}
 	p.step.Ended = append(p.step.Ended, j)
 }

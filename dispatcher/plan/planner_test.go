@@ -404,3 +404,59 @@ func TestIdleKeysAreForgotten(t *testing.T) {
 	w.run(10 * time.Minute)
 	w.requireForgotten()
 }
+
+// TestTheEndingsOfOneCallTakeOnePlaceInFlight: what a crash repeats is calls. Jobs for one player that shared a call are one of them,
+// or a worker would make a sixteenth of the calls that it may while it stores how they ended.
+func TestTheEndingsOfOneCallTakeOnePlaceInFlight(t *testing.T) {
+	p := New(Config{Limits: Limits{MaxInFlight: 10}, MaxInFlight: 4, MaxAttempts: 8})
+	now := time.Unix(1_000_000, 0)
+	p.Lease(now.Add(time.Hour))
+	for range 10 * xbl.MaxInvitedUsers {
+		p.Add(now, interactive("ada", 1))
+	}
+	first := p.Next(now).Calls
+	require.Len(t, first, 4)
+	for _, c := range first[:2] {
+		require.Len(t, c.Jobs(), xbl.MaxInvitedUsers)
+		p.Answer(now, c, nil)
+	}
+	step := p.Next(now)
+	require.Len(t, step.Ended, 2*xbl.MaxInvitedUsers)
+	assert.Empty(t, step.Calls, "two calls are in flight, and how two ended is not stored")
+
+	calls := map[uint64]bool{}
+	for _, j := range step.Ended {
+		calls[j.Call] = true
+	}
+	require.Len(t, calls, 2, "each job says which call it was in")
+	p.Unstored(1)
+	assert.Len(t, p.Next(now).Calls, 1, "as soon as how one of them ended is stored, there is a place")
+}
+
+func TestAKeyTellsWhenItWaits(t *testing.T) {
+	p := New(Config{Limits: Limits{Windows: []Window{{Max: 1, Per: time.Minute}}, MaxInFlight: 4}, MaxInFlight: 100, MaxAttempts: 8})
+	now := time.Unix(1_000_000, 0)
+	p.Lease(now.Add(time.Hour))
+	waits := map[Key]bool{}
+	step := func() Step {
+		s := p.Next(now)
+		for _, state := range p.Changed(now) {
+			p.Recorded(now, state)
+		}
+		p.Waits(func(k Key, w bool) { waits[k] = w })
+		return s
+	}
+	ada := interactive("ada", 1)
+	p.Add(now, ada)
+	first := step().Calls
+	require.Len(t, first, 1)
+	assert.False(t, waits[ada.Key], "it may send")
+	p.Answer(now, first[0], nil)
+	second := interactive("ada", 1)
+	p.Add(now, second)
+	step()
+	assert.True(t, waits[ada.Key], "its quota is used up for a minute")
+	now = now.Add(time.Minute)
+	assert.Len(t, step().Calls, 1)
+	assert.False(t, waits[ada.Key])
+}
