@@ -35,8 +35,9 @@ type key struct {
 	hopeless   refusal // the request last refused as a whole, and when
 	hopelessAt time.Time
 
-	ready bool // in the planner's list of keys that may send
-	alarm alarm
+	ready   bool // in the planner's list of keys that may send
+	inReady element[key]
+	alarm   alarm
 }
 
 // campaign is the line of one campaign's parcels.
