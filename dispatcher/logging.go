@@ -61,6 +61,9 @@ func (l *loop) logEnded(h *held) {
 			"lane", h.delivery.Lane.String(), "reason", string(dead.Reason), "recipients", len(dead.Recipients),
 			"status", dead.Status, "code", dead.ErrorCode) // its detail, which may name recipients, is in the letter
 	}
+	if !l.log.Enabled(l.calling, slog.LevelDebug) {
+		return // a line's values are gathered for every job, whether it is written or not
+	}
 	l.log.Debug("job ended", "job", h.delivery.ID(), "title", h.delivery.Address.TitleID, "sent", h.end.Sent,
 		"dead", len(h.end.Dead), "cancelled", h.end.Cancelled, "attempts", h.end.Attempts, "maybe_duplicate", h.end.MaybeDuplicate)
 }

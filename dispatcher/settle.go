@@ -22,10 +22,7 @@ func (l *loop) settle(h *held, e queue.Ending) {
 	if e.Attempts == 0 {
 		l.uncalled++
 	}
-	delivery := h.delivery
-	l.outbox.letters.put(func(ctx context.Context) {
-		l.store.Settle(ctx, delivery, e, func(err error) { l.Dispatcher.stored.put(stored{held: h, ending: true, err: err}) })
-	})
+	l.outbox.letters.put(letter{held: h, delivery: h.delivery, ending: e})
 }
 
 // cancelled is the ending of a job whose campaign was cancelled: what ended of
@@ -43,11 +40,9 @@ func cancelled(x *queue.Delivery, now time.Time) queue.Ending {
 func (l *loop) saveProgress(h *held) {
 	l.storing++
 	h.saving++
-	delivery, p := h.delivery, progressOf(h)
+	p := progressOf(h)
 	p.Ended, p.Dead = slices.Clone(p.Ended), slices.Clone(p.Dead) // the plan goes on writing to its own
-	l.outbox.letters.put(func(ctx context.Context) {
-		l.store.SaveProgress(ctx, delivery, p, func(err error) { l.Dispatcher.stored.put(stored{held: h, err: err}) })
-	})
+	l.outbox.letters.put(letter{held: h, delivery: h.delivery, progress: &p})
 }
 
 func progressOf(h *held) queue.Progress {

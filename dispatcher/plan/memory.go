@@ -3,6 +3,8 @@ package plan
 import (
 	"slices"
 	"time"
+
+	"github.com/invitedhq/invited/queue"
 )
 
 // State is what must be known of a key by whoever sends for it next.
@@ -19,10 +21,7 @@ type State struct {
 }
 
 // Run is N calls that count as answered at one time.
-type Run struct {
-	At time.Time
-	N  int
-}
+type Run = queue.CallRun
 
 // exactRuns calls are told one by one. Of more, those that are close together
 // for their age (a sixteenth of it) count as one run, answered when its last
