@@ -104,3 +104,23 @@ func BenchmarkForget(b *testing.B) {
 		})
 	}
 }
+
+// BenchmarkTheQuotasDecision is whether a key may call now, and if not, when: in a
+// window with room, and in a full one.
+func BenchmarkTheQuotasDecision(b *testing.B) {
+	now := time.Unix(1_700_000_000, 0)
+	for _, answered := range []int{40, 50} {
+		b.Run(fmt.Sprint("calls=", answered), func(b *testing.B) {
+			l := callLog{windows: published}
+			for i := range answered {
+				l.start()
+				l.answered(now.Add(time.Duration(i)*5*time.Second), true)
+			}
+			at := now.Add(280 * time.Second)
+			b.ReportAllocs()
+			for b.Loop() {
+				l.free(at, 0.1)
+			}
+		})
+	}
+}
