@@ -24,8 +24,10 @@ func (t *tool) benchAPI(ctx context.Context, l *load, f *benchFlags) error {
 	}
 	defer client.CloseIdleConnections()
 	fmt.Fprintf(t.errOut, "Calling %s over %s: %s.\n", f.api, plural(f.connections, "connection"), l.inWords())
-	b := &apiBench{load: l, client: client, notSent: make(counts)}
+	b := &apiBench{load: l, client: client, notSent: make(counts), began: time.Now()}
+	stop := t.showProgress(b.progress)
 	b.run(ctx, f.connections)
+	stop()
 	return t.printBench(b.report())
 }
 
@@ -78,9 +80,9 @@ func refuseProduction(api string) error {
 type apiBench struct {
 	load   *load
 	client *xbl.Client
+	began  time.Time
 
 	mu      sync.Mutex
-	began   time.Time
 	next    int // job
 	calls   int // that were sent
 	sent    int // recipients
@@ -94,7 +96,6 @@ type apiBench struct {
 func (b *apiBench) run(ctx context.Context, connections int) {
 	ctx, stop := context.WithCancelCause(ctx)
 	defer stop(nil)
-	b.began = time.Now()
 	quiet := time.AfterFunc(b.load.patience, func() { stop(fmt.Errorf("given up: no call was sent for %v", b.load.patience)) })
 	defer quiet.Stop()
 	var all sync.WaitGroup
@@ -153,6 +154,13 @@ func (b *apiBench) call(ctx context.Context, n int) *xbl.Error {
 	b.sentAt = now
 	b.took = append(b.took, now.Sub(began))
 	return nil
+}
+
+func (b *apiBench) progress() string {
+	b.mu.Lock()
+	defer b.mu.Unlock()
+	sent := ratedOf(b.calls, time.Since(b.began))
+	return fmt.Sprintf("%s sent, %s/s", plural(b.calls, "call"), grouped(int(sent.PerSecond)))
 }
 
 // report is for when all connections have ended.

@@ -98,11 +98,14 @@ func (l *load) inWords() string {
 		size = fmt.Sprintf("%d to %s", l.least, size)
 	}
 	parts := []string{plural(l.jobs, "job") + " of " + size}
-	if l.duration > 0 {
-		parts[0] = "up to " + parts[0] + " in " + l.duration.String()
+	switch {
+	case l.duration > 0 && l.jobs == mostJobs:
+		parts[0] = "jobs of " + size + " for " + l.duration.String()
+	case l.duration > 0:
+		parts[0] += " in " + l.duration.String() + " at the most"
 	}
 	if l.rate > 0 {
-		parts = append(parts, "at "+rateText(l.rate))
+		parts = append(parts, "recipients at "+rateText(l.rate))
 	}
 	a := l.addresses[0]
 	parts = append(parts, fmt.Sprintf("title %d", a.TitleID))

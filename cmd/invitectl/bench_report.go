@@ -21,7 +21,7 @@ type benchReport struct {
 	Dead       counts `json:"dead,omitzero"`       // recipients by reason
 	Dropped    int    `json:"cancelled,omitzero"`  // recipients of a campaign that was cancelled
 	MaybeTwice int    `json:"maybeTwice,omitzero"` // jobs of which some may have been sent twice
-	Calls      *rated `json:"calls,omitzero"`      // that were sent; of workers: where no jobs share one
+	Calls      *rated `json:"calls,omitzero"`      // that were sent; of workers: that were made, where no jobs share one
 	Attempts   int    `json:"attempts,omitzero"`   // calls as the jobs count them: each its own
 	NotSent    counts `json:"notSent,omitzero"`    // calls by what they were answered
 
@@ -89,6 +89,7 @@ func (t *tool) printBenchTable(r benchReport) error {
 	rate := func(name string, r rated) {
 		row(name, r.N, fmt.Sprintf("%s/s, in %s", grouped(int(r.PerSecond+0.5)), seconds(r.Seconds)), plain)
 	}
+	// bad is what should not be: it is left out where there is nothing of it.
 	bad := func(name string, n int, more string) {
 		if n > 0 {
 			row(name, n, more, yellow)
@@ -99,7 +100,7 @@ func (t *tool) printBenchTable(r benchReport) error {
 		rate("jobs ended", *r.Ended)
 	}
 	if r.Calls != nil {
-		rate("calls sent", *r.Calls)
+		rate(r.callsName(), *r.Calls)
 		figures.add(cell{"recipients a call", plain}, cell{fmt.Sprintf("%.1f", r.PerCall), plain})
 	} else {
 		row("attempts", r.Attempts, "jobs that shared a call count it each", plain)
@@ -112,9 +113,11 @@ func (t *tool) printBenchTable(r benchReport) error {
 		bad("dead, "+name, r.Dead[name], "recipients")
 	}
 	bad("dropped", r.Dropped, "recipients: the campaign was cancelled")
-	bad("maybe sent twice", r.MaybeTwice, "jobs that were in a call whose outcome is unknown")
+	if r.Published != nil {
+		row("maybe sent twice", r.MaybeTwice, "jobs with a call whose outcome is unknown", plain)
+	}
 	bad("not stored", r.NotStored, "jobs")
-	bad("no result", r.NoResult, "jobs that are queued still: they will be sent, or expire")
+	bad("no result", r.NoResult, "jobs that are queued still: they are sent when they can be, or expire")
 	for _, l := range []struct {
 		name string
 		at   float64
@@ -129,6 +132,14 @@ func (t *tool) printBenchTable(r benchReport) error {
 		return err
 	}
 	return nil
+}
+
+// callsName: workers tell how many were made, whatever became of them.
+func (r *benchReport) callsName() string {
+	if r.Published != nil {
+		return "calls made"
+	}
+	return "calls sent"
 }
 
 func (r *benchReport) latencyName() string {

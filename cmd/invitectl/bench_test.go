@@ -205,6 +205,20 @@ func TestABenchThatIsStoppedPrintsItsFiguresSoFar(t *testing.T) {
 	assert.Equal(t, 3, r.NoResult)
 }
 
+func TestABenchShowsWhoeverSitsThereHowItGetsOn(t *testing.T) {
+	conn, url := emptyQueue(t)
+	worker := work(t, conn)
+	at := programs.Terminal(t, 100, 24, nil, harness.Invitectl, "bench", "--title", "730", "--xuids-from", firstPlayer, "--jobs", "5", "--yes-send",
+		"--nats-url", url)
+	worker.end(2, 0)
+	at.Await(`2 of 5 jobs ended, \d+/s`)
+	at.Type("\x03")
+	assert.Equal(t, cli.Failed, at.End())
+	assert.Regexp(t, `jobs ended +2 `, at.Screen())
+	assert.Contains(t, at.Screen(), "stopped before its end")
+	assert.NotContains(t, at.Screen(), "2 of 5", "what was only for the time it ran is gone")
+}
+
 func TestABenchWithoutWorkersGivesUp(t *testing.T) {
 	_, url := emptyQueue(t)
 	r := measure(t, cli.Failed, "--nats-url", url, "--yes-send", "--xuids-from", firstPlayer, "--jobs", "3", "--patience", "200ms")

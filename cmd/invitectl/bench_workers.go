@@ -27,7 +27,7 @@ func (t *tool) benchWorkers(ctx context.Context, l *load, waiting int, may func(
 	}
 	b := &workersBench{
 		load: l, prefix: "bench-" + strconv.FormatUint(rand.Uint64(), 36) + "-",
-		room: make(chan struct{}, waiting), receipts: make(chan receiptDue, waiting), dead: make(counts),
+		began: time.Now(), heard: time.Now(), room: make(chan struct{}, waiting), receipts: make(chan receiptDue, waiting), dead: make(counts),
 	}
 	if b.reader, err = queue.NewReader(conn); err != nil {
 		return err
@@ -40,7 +40,9 @@ func (t *tool) benchWorkers(ctx context.Context, l *load, waiting int, may func(
 		return err
 	}
 	defer results.Stop()
+	stop := t.showProgress(b.progress)
 	b.run(ctx, results)
+	stop()
 	return t.printBench(b.report())
 }
 
@@ -53,9 +55,9 @@ type workersBench struct {
 	reader    *queue.Reader
 	room      chan struct{} // a place for each job without a result
 	receipts  chan receiptDue
+	began     time.Time
 
 	mu        sync.Mutex
-	began     time.Time
 	jobs      []benchJob
 	stored    int
 	storedAt  time.Time // the last of them
@@ -83,7 +85,6 @@ type receiptDue struct {
 }
 
 func (b *workersBench) run(ctx context.Context, results *queue.Watch) {
-	b.began, b.heard = time.Now(), time.Now()
 	publishing, stop := context.WithCancel(ctx)
 	defer stop()
 	var both sync.WaitGroup
@@ -206,7 +207,7 @@ func (b *workersBench) nextOf(ctx context.Context, results *queue.Watch) (queue.
 // lookUp reads the results that are stored. It needs permissions that following does not: without, it finds nothing.
 func (b *workersBench) lookUp(ctx context.Context) {
 	a := b.load.addresses[0]
-	since := queue.Filter{TitleID: &a.TitleID, Campaign: a.Campaign, Since: time.Now().Add(-time.Since(b.began) - time.Minute)} // clocks differ
+	since := queue.Filter{TitleID: &a.TitleID, Campaign: a.Campaign, Since: b.began.Add(-time.Minute)} // clocks differ
 	for r, err := range b.reader.Results(ctx, since) {
 		if err != nil {
 			return
@@ -264,6 +265,13 @@ func (b *workersBench) because(why string) {
 	if b.why == "" {
 		b.why = why
 	}
+}
+
+func (b *workersBench) progress() string {
+	b.mu.Lock()
+	defer b.mu.Unlock()
+	ended := ratedOf(b.ended, time.Since(b.began))
+	return fmt.Sprintf("%s of %s ended, %s/s", grouped(b.ended), plural(len(b.jobs), "job"), grouped(int(ended.PerSecond)))
 }
 
 // report is for when all goroutines have ended.
