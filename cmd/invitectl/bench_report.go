@@ -16,7 +16,7 @@ type benchReport struct {
 	Published  *rated `json:"published,omitzero"`  // jobs that were stored
 	Ended      *rated `json:"ended,omitzero"`      // jobs with a result
 	NotStored  int    `json:"notStored,omitzero"`  // jobs
-	NoResult   int    `json:"noResult,omitzero"`   // jobs that are stored, and wait or are in hand still
+	NoResult   int    `json:"noResult,omitzero"`   // jobs that wait or are in hand still, if they were stored
 	Recipients rated  `json:"recipients"`          // sent
 	Dead       counts `json:"dead,omitzero"`       // recipients by reason
 	Dropped    int    `json:"cancelled,omitzero"`  // recipients of a campaign that was cancelled
@@ -117,7 +117,7 @@ func (t *tool) printBenchTable(r benchReport) error {
 		row("maybe sent twice", r.MaybeTwice, "jobs with a call whose outcome is unknown", plain)
 	}
 	bad("not stored", r.NotStored, "jobs")
-	bad("no result", r.NoResult, "jobs that are queued still: they are sent when they can be, or expire")
+	bad("no result", r.NoResult, "jobs that may be queued still: then they are sent, or expire")
 	for _, l := range []struct {
 		name string
 		at   float64

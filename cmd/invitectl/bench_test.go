@@ -219,6 +219,23 @@ func TestABenchShowsWhoeverSitsThereHowItGetsOn(t *testing.T) {
 	assert.NotContains(t, at.Screen(), "2 of 5", "what was only for the time it ran is gone")
 }
 
+func TestABenchFindsTheResultsThatCameWhileItsConnectionWasLost(t *testing.T) {
+	conn, url := emptyQueue(t)
+	worker := work(t, conn)
+	network := harness.NewProxy(t, strings.TrimPrefix(url, "nats://"))
+	bench := background(t, "bench", "--title", "730", "--xuids-from", firstPlayer, "--jobs", "5", "--json", "--yes-send",
+		"--nats-url", "nats://"+network.Address)
+	worker.end(2, 0)
+	harness.Until(t, 10*time.Second, "all are published", func() bool { return queued(t, conn) == 3 })
+	network.Refuse()
+	worker.end(3, 0)
+	network.Heal()
+	var r benchReport
+	require.NoError(t, json.Unmarshal([]byte(bench.line()), &r))
+	assert.Equal(t, cli.Done, <-bench.status)
+	assert.Equal(t, 5, r.Ended.N)
+}
+
 func TestABenchWithoutWorkersGivesUp(t *testing.T) {
 	_, url := emptyQueue(t)
 	r := measure(t, cli.Failed, "--nats-url", url, "--yes-send", "--xuids-from", firstPlayer, "--jobs", "3", "--patience", "200ms")

@@ -28,6 +28,7 @@ func (t *tool) benchWorkers(ctx context.Context, l *load, waiting int, may func(
 	b := &workersBench{
 		load: l, prefix: "bench-" + strconv.FormatUint(rand.Uint64(), 36) + "-",
 		began: time.Now(), heard: time.Now(), room: make(chan struct{}, waiting), receipts: make(chan receiptDue, waiting), dead: make(counts),
+		reconnects: func() uint64 { return conn.Stats().Reconnects },
 	}
 	if b.reader, err = queue.NewReader(conn); err != nil {
 		return err
@@ -56,6 +57,8 @@ type workersBench struct {
 	room      chan struct{} // a place for each job without a result
 	receipts  chan receiptDue
 	began     time.Time
+	// reconnects is how often the connection was lost and is back.
+	reconnects func() uint64
 
 	mu        sync.Mutex
 	jobs      []benchJob
@@ -74,8 +77,9 @@ type workersBench struct {
 
 // benchJob is one job that was published.
 type benchJob struct {
-	at   time.Time
-	over bool // its result is here, or it is not stored
+	at     time.Time
+	stored bool // for all that is known
+	over   bool // its result is here, or it is not stored
 }
 
 // receiptDue is a receipt to come.
@@ -125,15 +129,31 @@ func (b *workersBench) publish(ctx context.Context) {
 // take waits for the receipts. What is not stored once will not be stored the next time: it stops.
 func (b *workersBench) take(ctx context.Context, stop func()) {
 	for due := range b.receipts {
-		if _, err := due.future.Wait(ctx); err != nil {
+		_, err := due.future.Wait(ctx)
+		switch {
+		case err == nil:
+			b.keep(due.n)
+		case errors.Is(err, queue.ErrNoAnswer), errors.Is(err, queue.ErrDisconnected):
+			// It may be stored: then its result says so.
+		default:
 			b.lost(due.n, err)
 			stop()
-			continue
 		}
-		b.mu.Lock()
+	}
+}
+
+// keep takes note of a job that is stored.
+func (b *workersBench) keep(n int) {
+	b.mu.Lock()
+	defer b.mu.Unlock()
+	b.isStored(n, time.Now())
+}
+
+func (b *workersBench) isStored(n int, now time.Time) {
+	if !b.jobs[n].stored {
+		b.jobs[n].stored = true
 		b.stored++
-		b.storedAt = time.Now()
-		b.mu.Unlock()
+		b.storedAt = now
 	}
 }
 
@@ -142,7 +162,6 @@ func (b *workersBench) lost(n int, err error) {
 	b.mu.Lock()
 	defer b.mu.Unlock()
 	if b.jobs[n].over { // it was stored: its result is here
-		b.stored++
 		return
 	}
 	b.jobs[n].over = true
@@ -154,7 +173,7 @@ func (b *workersBench) lost(n int, err error) {
 
 // follow takes results until all that was published has ended, or nothing is heard any more.
 func (b *workersBench) follow(ctx context.Context, results *queue.Watch, published <-chan struct{}) {
-	looked := time.Now() // for results that were missed
+	missed, reconnects := false, b.reconnects() // results that came while the connection was lost, or too many at once
 	for {
 		r, err := b.nextOf(ctx, results)
 		now := time.Now()
@@ -164,6 +183,9 @@ func (b *workersBench) follow(ctx context.Context, results *queue.Watch, publish
 		case ctx.Err() != nil:
 			b.because("stopped before its end")
 			return
+		case !errors.Is(err, context.DeadlineExceeded):
+			missed = true
+			pause(ctx, followFor)
 		}
 		select {
 		case <-published:
@@ -175,13 +197,13 @@ func (b *workersBench) follow(ctx context.Context, results *queue.Watch, publish
 		if err == nil {
 			continue
 		}
-		quiet := now.Sub(b.lastHeard())
-		if quiet > lookAfter && now.Sub(looked) > lookAfter || quiet > b.load.patience {
-			looked = now
-			b.lookUp(ctx)
-			quiet = now.Sub(b.lastHeard())
+		if n := b.reconnects(); n != reconnects {
+			missed, reconnects = true, n
 		}
-		if quiet > b.load.patience {
+		if missed && now.Sub(b.lastHeard()) > lookAfter {
+			missed = !b.lookUp(ctx)
+		}
+		if now.Sub(b.lastHeard()) > b.load.patience {
 			b.because(fmt.Sprintf("given up: nothing has ended for %v; do workers run there, and have they a token and a quota? "+
 				"invitectl status says", b.load.patience))
 			return
@@ -194,8 +216,8 @@ const (
 	receiptsFor = 2 * time.Second
 	// followFor is how long a result is waited for before the rest is looked at.
 	followFor = 100 * time.Millisecond
-	// lookAfter is how long nothing is heard before stored results are read: some are missed where the connection is lost.
-	lookAfter = 3 * time.Second
+	// lookAfter is how long nothing is heard before results that may have been missed are looked for among the stored ones.
+	lookAfter = time.Second
 )
 
 func (b *workersBench) nextOf(ctx context.Context, results *queue.Watch) (queue.Result, error) {
@@ -204,16 +226,17 @@ func (b *workersBench) nextOf(ctx context.Context, results *queue.Watch) (queue.
 	return results.Next(ctx)
 }
 
-// lookUp reads the results that are stored. It needs permissions that following does not: without, it finds nothing.
-func (b *workersBench) lookUp(ctx context.Context) {
+// lookUp reads the results that are stored. It needs permissions that following does not.
+func (b *workersBench) lookUp(ctx context.Context) (done bool) {
 	a := b.load.addresses[0]
 	since := queue.Filter{TitleID: &a.TitleID, Campaign: a.Campaign, Since: b.began.Add(-time.Minute)} // clocks differ
 	for r, err := range b.reader.Results(ctx, since) {
 		if err != nil {
-			return
+			return false
 		}
 		b.end(r, time.Now(), true)
 	}
+	return true
 }
 
 // end takes note of a result: of this run, and the first of its job.
@@ -226,6 +249,7 @@ func (b *workersBench) end(r queue.Result, now time.Time, late bool) {
 		return
 	}
 	b.jobs[n].over = true
+	b.isStored(n, now)
 	<-b.room
 	b.ended++
 	b.endedAt, b.heard = now, now
