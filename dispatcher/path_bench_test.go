@@ -76,7 +76,7 @@ func newPath(t testing.TB, shape pathShape) *path {
 		InteractiveTTL: 5 * time.Minute, AckWait: time.Hour, Grace: 20 * time.Second,
 		Logger: slog.New(slog.DiscardHandler),
 	}, p, p, p, p)
-	ctx, stop := context.WithCancel(context.Background())
+	ctx, stop := context.WithCancel(t.Context())
 	ran := make(chan error, 1)
 	go func() { ran <- p.worker.Run(ctx) }()
 	t.Cleanup(func() {

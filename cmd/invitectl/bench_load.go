@@ -184,7 +184,8 @@ func parseSizes(text string) (least, most int, err error) {
 		most, err = strconv.Atoi(high)
 	}
 	if err != nil || least < 1 || most < least || most > queue.MaxInvitedUsers {
-		return 0, 0, cli.Usagef("--recipients: %s is neither a number from 1 to %d nor a range like 1-8", strconv.Quote(text), queue.MaxInvitedUsers)
+		return 0, 0, cli.Usagef("--recipients: %s is neither a number from 1 to %d nor a range like 1-8",
+			strconv.Quote(text), queue.MaxInvitedUsers)
 	}
 	return least, most, nil
 }

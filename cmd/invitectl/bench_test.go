@@ -50,7 +50,7 @@ func serve(t *testing.T, conn *nats.Conn, api string) {
 		},
 		InteractiveTTL: 5 * time.Minute, AckWait: 30 * time.Second, Grace: 5 * time.Second, Logger: log,
 	}, client, q, q, nobody{})
-	ctx, stop := context.WithCancel(context.Background())
+	ctx, stop := context.WithCancel(t.Context())
 	var both sync.WaitGroup
 	both.Go(func() { assert.NoError(t, q.Consume(ctx, d)) })
 	both.Go(func() { assert.NoError(t, d.Run(ctx)) })

@@ -27,7 +27,8 @@ func (t *tool) benchWorkers(ctx context.Context, l *load, waiting int, may func(
 	}
 	b := &workersBench{
 		load: l, prefix: "bench-" + strconv.FormatUint(rand.Uint64(), 36) + "-",
-		began: time.Now(), heard: time.Now(), room: make(chan struct{}, waiting), receipts: make(chan receiptDue, waiting), dead: make(counts),
+		began: time.Now(), heard: time.Now(), dead: make(counts),
+		room: make(chan struct{}, waiting), receipts: make(chan receiptDue, waiting),
 		reconnects: func() uint64 { return conn.Stats().Reconnects },
 	}
 	if b.reader, err = queue.NewReader(conn); err != nil {
