@@ -170,11 +170,10 @@ func (l *loop) recall(m message, x *queue.Delivery) bool {
 	if l.doubtful.has(m) {
 		x.MaybeSent = true
 	}
-	known, ok := l.known[m]
-	if !ok {
-		return false
+	if _, known := l.known[m]; !known {
+		return false // nearly always: p would be allocated for nothing
 	}
-	p := known
+	p := l.known[m]
 	delete(l.known, m)
 	if x.Progress != nil {
 		if endedOfAll(*x.Progress) >= endedOfAll(p) { // others went on with it

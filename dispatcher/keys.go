@@ -1,7 +1,6 @@
 package dispatcher
 
 import (
-	"context"
 	"errors"
 	"time"
 
@@ -13,14 +12,13 @@ import (
 // call as its request is written, and again when it is answered. The queue
 // stores the latest of each key, and calls done for those it left out as well.
 func (l *loop) saveKeys(states []plan.State) {
-	for _, s := range states {
+	for i := range states {
+		s := &states[i]
 		if _, owned := l.owned[s.Partition]; !owned {
 			continue // the answer to a call of before it was lost: its owner knows better
 		}
 		l.saving[s.Partition]++
-		l.outbox.letters.put(func(ctx context.Context) {
-			l.store.SaveKey(ctx, keyStateOf(s), func(err error) { l.Dispatcher.stored.put(stored{state: &s, err: err}) })
-		})
+		l.outbox.letters.put(letter{state: s})
 	}
 }
 
@@ -50,10 +48,7 @@ func (l *loop) remember(now time.Time, states []queue.KeyState) {
 func keyStateOf(s plan.State) queue.KeyState {
 	k := queue.KeyState{
 		Partition: s.Partition, TitleID: s.Key.TitleID, Sender: s.Key.Sender,
-		Open: s.Open, BlockedUntil: s.Blocked, ReservedUntil: s.Reserved, Until: s.Until,
-	}
-	for _, r := range s.Calls {
-		k.Calls = append(k.Calls, queue.CallRun(r))
+		Calls: s.Calls, Open: s.Open, BlockedUntil: s.Blocked, ReservedUntil: s.Reserved, Until: s.Until,
 	}
 	for _, w := range s.Learnt {
 		k.Learnt = append(k.Learnt, queue.LearntWindow{Max: w.Max, Per: w.Per, Most: w.Most})
@@ -64,10 +59,7 @@ func keyStateOf(s plan.State) queue.KeyState {
 func stateOf(k queue.KeyState) plan.State {
 	s := plan.State{
 		Key: plan.Key{Sender: k.Sender, TitleID: k.TitleID}, Partition: k.Partition,
-		Open: k.Open, Blocked: k.BlockedUntil, Reserved: k.ReservedUntil,
-	}
-	for _, r := range k.Calls {
-		s.Calls = append(s.Calls, plan.Run(r))
+		Calls: k.Calls, Open: k.Open, Blocked: k.BlockedUntil, Reserved: k.ReservedUntil,
 	}
 	for _, w := range k.Learnt {
 		s.Learnt = append(s.Learnt, plan.Learnt{Window: plan.Window{Max: w.Max, Per: w.Per}, Most: w.Most})

@@ -63,6 +63,9 @@ func (l *loop) logEnded(h *held) {
 			slog.Int("recipients", len(dead.Recipients)), slog.Int("status", dead.Status), slog.String("code", dead.ErrorCode),
 			traceOf(h.delivery)) // its detail, which may name recipients, is in the letter
 	}
+	if !l.log.Enabled(l.calling, slog.LevelDebug) {
+		return // a line's values are gathered for every job, whether it is written or not
+	}
 	l.log.LogAttrs(l.calling, slog.LevelDebug, "job ended", job, title,
 		slog.Int("sent", h.end.Sent), slog.Int("dead", len(h.end.Dead)), slog.Int("cancelled", h.end.Cancelled),
 		slog.Int("attempts", h.end.Attempts), slog.Bool("maybe_duplicate", h.end.MaybeDuplicate), traceOf(h.delivery))

@@ -39,15 +39,17 @@ type held struct {
 	delivery *queue.Delivery
 	again    *queue.Delivery // that came while the job of a lost partition was in a call; nil: none
 	others   *queue.Progress // what others stored of it meanwhile; nil: nothing
-	job      *plan.Job
-	ending   bool   // its ending is being stored
-	call     uint64 // that it was in last, while its ending is being stored; 0: none
+	job      *plan.Job       // nil: it is none, or is not to be sent
+	ending   bool            // its ending is being stored
+	call     uint64          // that it was in last, while its ending is being stored; 0: none
 	end      queue.Ending
 	saving   int  // records of progress on their way
 	unsaved  bool // one of them could not be stored: this worker is stopping
 	leaving  bool // its partition is given away, or its campaign withdrawn
 	lost     bool // or was taken
 	done     bool // and nothing of the job is in a call any more
+
+	planned plan.Job // what job points to: one allocation for both
 }
 
 // Run works until ctx ends. Then it stops making calls, waits for the answers
@@ -65,7 +67,7 @@ func (d *Dispatcher) Run(ctx context.Context) error {
 		failures: failureLog{noSenders: d.cfg.ServerAudience},
 	}
 	left := make(chan struct{})
-	go l.outbox.run(storing, left)
+	go l.outbox.run(storing, d, left)
 	defer func() { giveUp(); close(left); <-l.outbox.done }()
 
 	wake := time.NewTimer(0)
@@ -200,7 +202,8 @@ func (l *loop) deliver(x *queue.Delivery) {
 		l.settle(h, cancelled(x, now))
 		return
 	}
-	h.job = l.jobOf(x, h)
+	h.planned = l.jobOf(x, h)
+	h.job = &h.planned
 	l.plan.Add(now, h.job)
 	if recalled {
 		l.saveProgress(h) // the next owner is to know, too
@@ -222,8 +225,8 @@ func (l *loop) invalid(x *queue.Delivery) error {
 	return nil
 }
 
-func (l *loop) jobOf(x *queue.Delivery, h *held) *plan.Job {
-	j := &plan.Job{
+func (l *loop) jobOf(x *queue.Delivery, h *held) plan.Job {
+	j := plan.Job{
 		Key:              plan.Key{Sender: x.Address.Sender, TitleID: x.Address.TitleID},
 		Partition:        x.Partition,
 		Lane:             x.Lane,
@@ -258,8 +261,8 @@ func (l *loop) call(ctx context.Context, c *plan.Call) {
 		TitleID: c.Key.TitleID, Sender: c.Key.Sender, InvitedUsers: users,
 		ConnectionString: c.ConnectionString, Platform: c.Platform,
 	})
-	var failed *xbl.Error
-	if err != nil && !errors.As(err, &failed) {
+	failed, known := errors.AsType[*xbl.Error](err)
+	if err != nil && !known {
 		failed = &xbl.Error{Kind: xbl.Ambiguous, Written: true, Detail: err.Error(), Err: err}
 	}
 	l.answers.put(answer{call: c, err: failed, at: time.Now()})
@@ -285,7 +288,7 @@ func (l *loop) answered(a answer) {
 }
 
 func tracedJobsOf(c *plan.Call) (jobs int, traceparents []string) {
-	for j := range c.EachJob() {
+	for _, j := range c.Jobs() {
 		jobs++
 		if v := j.Ref.(*held).delivery.Traceparent; v != "" {
 			traceparents = append(traceparents, v)

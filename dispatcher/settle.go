@@ -23,10 +23,7 @@ func (l *loop) settle(h *held, e queue.Ending) {
 		h.call = h.job.Call
 		l.unstored[h.call]++
 	}
-	delivery := h.delivery
-	l.outbox.letters.put(func(ctx context.Context) {
-		l.store.Settle(ctx, delivery, e, func(err error) { l.Dispatcher.stored.put(stored{held: h, ending: true, err: err}) })
-	})
+	l.outbox.letters.put(letter{held: h, delivery: h.delivery, ending: e})
 }
 
 // cancelled is the ending of a job whose campaign was cancelled: what ended of
@@ -45,11 +42,9 @@ func (l *loop) saveProgress(h *held) {
 	l.storing++
 	l.saves++
 	h.saving++
-	delivery, p := h.delivery, progressOf(h)
+	p := progressOf(h)
 	p.Ended, p.Dead = slices.Clone(p.Ended), slices.Clone(p.Dead) // the plan goes on writing to its own
-	l.outbox.letters.put(func(ctx context.Context) {
-		l.store.SaveProgress(ctx, delivery, p, func(err error) { l.Dispatcher.stored.put(stored{held: h, err: err}) })
-	})
+	l.outbox.letters.put(letter{held: h, delivery: h.delivery, progress: &p})
 }
 
 func progressOf(h *held) queue.Progress {

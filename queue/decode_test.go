@@ -257,17 +257,21 @@ func mustXUID(t *testing.T, s string) queue.XUID {
 }
 
 func BenchmarkDecodeJob(b *testing.B) {
-	job := queue.Job{ConnectionString: "session/1234567890", Platform: "Scarlett", ID: "campaign-7-000123"}
-	for i := range 16 {
-		job.InvitedUsers = append(job.InvitedUsers, queue.XUID(2533274790395904+i))
-	}
-	data, err := job.Encode()
-	require.NoError(b, err)
-	b.SetBytes(int64(len(data)))
-	b.ReportAllocs()
-	for b.Loop() {
-		if _, err := queue.DecodeJob(data); err != nil {
-			b.Fatal(err)
-		}
+	for _, n := range []int{1, 16, queue.MaxInvitedUsers} {
+		b.Run(fmt.Sprint("recipients=", n), func(b *testing.B) {
+			job := queue.Job{ConnectionString: "session/1234567890", Platform: "Scarlett", ID: "campaign-7-000123"}
+			for i := range n {
+				job.InvitedUsers = append(job.InvitedUsers, queue.XUID(2533274790395904+i))
+			}
+			data, err := job.Encode()
+			require.NoError(b, err)
+			b.SetBytes(int64(len(data)))
+			b.ReportAllocs()
+			for b.Loop() {
+				if _, err := queue.DecodeJob(data); err != nil {
+					b.Fatal(err)
+				}
+			}
+		})
 	}
 }

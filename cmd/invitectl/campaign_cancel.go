@@ -1,12 +1,10 @@
 package main
 
 import (
-	"bufio"
 	"context"
 	"errors"
 	"fmt"
 	"io"
-	"strings"
 	"time"
 
 	"github.com/nats-io/nats.go"
@@ -89,7 +87,7 @@ var errKept = errors.New("nothing was changed")
 
 // ask asks whoever sits at the terminal. Where nobody does, a script knows what it wants.
 func (c *canceller) ask(ctx context.Context, s queue.CampaignStatus) error {
-	if c.yes || terminal(c.in) == nil || terminal(c.errOut) == nil {
+	if c.yes || !c.canAsk(c.in) {
 		return nil
 	}
 	unsent := "all"
@@ -99,21 +97,8 @@ func (c *canceller) ask(ctx context.Context, s queue.CampaignStatus) error {
 	case s.State != "": // it is known
 		unsent = plural(s.Waiting, "job")
 	}
-	fmt.Fprintf(c.errOut, "%s\nCancel it? What is left will be dropped, for good: %s. [y/N] ", c.sentence(s), unsent)
-	answer := make(chan string, 1)
-	go func() { // a read from a terminal can't be stopped; it ends with the process
-		line, _ := bufio.NewReader(c.in).ReadString('\n') // without an answer it is no
-		answer <- line
-	}()
-	line := ""
-	select {
-	case line = <-answer:
-	case <-ctx.Done():
-	}
-	if !strings.HasSuffix(line, "\n") { // nobody has pressed Enter
-		fmt.Fprintln(c.errOut)
-	}
-	if yes := strings.ToLower(strings.TrimSpace(line)); yes == "y" || yes == "yes" {
+	question := fmt.Sprintf("%s\nCancel it? What is left will be dropped, for good: %s.", c.sentence(s), unsent)
+	if c.tool.ask(ctx, c.in, question) {
 		return nil
 	}
 	return errKept

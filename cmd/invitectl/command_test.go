@@ -59,6 +59,15 @@ func TestWrongUseIsToldBeforeAnythingIsPublished(t *testing.T) {
 		"status of what":     {[]string{"status", "cup"}, "takes only flags"},
 		"campaign's quota":   {[]string{"campaign", "start", "cup", "--title", "730", "--file", "-", "--quota", "7"}, "--quota: "},
 		"status, no name":    {[]string{"campaign", "status"}, "takes the name of one campaign"},
+		"bench, no title":    {[]string{"bench", "--xuids-from", "1", "--yes-send"}, "--title is missing"},
+		"bench of whom":      {[]string{"bench", "--title", "730", "--yes-send"}, "say who is invited"},
+		"bench, sizes":       {[]string{"bench", "--title", "730", "--xuids-from", "1", "--recipients", "8-1"}, `--recipients: "8-1" is neither a number`},
+		"bench, no player":   {[]string{"bench", "--title", "730", "--xuids-from", "0"}, `--xuids-from: "0"`},
+		"bench, no jobs":     {[]string{"bench", "--title", "730", "--xuids-from", "1", "--jobs", "0"}, "--jobs: 0 is not from 1"},
+		"bench, two senders": {[]string{"bench", "--title", "730", "--xuids-from", "1", "--sender", "a", "--senders", "2"}, "exclude each other"},
+		"bench, large calls": {[]string{"bench", "--title", "730", "--xuids-from", "1", "--api", "http://127.0.0.1:1", "--recipients", "17"}, "a call takes 16"},
+		"bench, http":        {[]string{"bench", "--title", "730", "--xuids-from", "1", "--api", "http://a.example", "--token-file", "testdata/others.txt"}, "--token-file: "},
+		"bench of a cup":     {[]string{"bench", "--title", "730", "--xuids-from", "1", "--api", "http://127.0.0.1:1", "--campaign", "cup"}, "exclude each other"},
 		"unknown command":    {[]string{"sned"}, "no such command"},
 	} {
 		t.Run(what, func(t *testing.T) {

@@ -21,7 +21,6 @@ func (p *Planner) Answer(now time.Time, c *Call, err *xbl.Error) (blocked time.D
 	p.inFlight--
 	k.log.answered(now, err == nil || err.Written)
 	p.note(k)
-	jobs := c.Jobs()
 	wake := k.title.answered(now, c, err, p.cfg.Probe)
 	k.answered(c, err)
 
@@ -44,7 +43,7 @@ func (p *Planner) Answer(now time.Time, c *Call, err *xbl.Error) (blocked time.D
 		p.dead(now, c, deadOf(queue.Misconfigured, err))
 	}
 
-	p.leaveCall(jobs)
+	p.leaveCall(c.jobs)
 	p.refresh(now, k)
 	if wake {
 		for other := range k.title.keys {
@@ -178,7 +177,7 @@ func (p *Planner) ambiguous(now time.Time, k *key, c *Call, err *xbl.Error) {
 		p.dead(now, c, deadOf(queue.Ambiguous, err))
 		return
 	}
-	for _, j := range c.Jobs() {
+	for _, j := range c.jobs {
 		j.MaybeDuplicate = true
 		p.progressed(j) // whoever has the job next must know
 	}
@@ -255,7 +254,7 @@ func (p *Planner) back(now time.Time, c *Call) {
 
 // attempted counts a call that was made for its jobs.
 func (c *Call) attempted() {
-	for _, j := range c.Jobs() {
+	for _, j := range c.jobs {
 		j.Attempts++
 		j.Call = c.number
 	}

@@ -37,7 +37,9 @@ func newLineUp(b *testing.B, keys int) *lineUp {
 func (l *lineUp) call() {
 	for {
 		step := l.planner.Next(l.now)
-		l.planner.Changed(l.now)
+		for _, state := range l.planner.Changed(l.now) {
+			l.planner.Recorded(l.now, state) // else a key with a quota makes no second call
+		}
 		l.calls = append(l.calls, step.Calls...)
 		for _, j := range step.Ended {
 			l.planner.Add(l.now, &Job{Key: j.Key, Partition: j.Partition, Lane: j.Lane, Campaign: j.Campaign, Recipients: j.Recipients})
@@ -98,6 +100,26 @@ func BenchmarkForget(b *testing.B) {
 			l := newLineUp(b, keys)
 			for b.Loop() {
 				l.planner.Forget(l.now, 16) // all keys are looked at, none is let go
+			}
+		})
+	}
+}
+
+// BenchmarkTheQuotasDecision is whether a key may call now, and if not, when: in a
+// window with room, and in a full one.
+func BenchmarkTheQuotasDecision(b *testing.B) {
+	now := time.Unix(1_700_000_000, 0)
+	for _, answered := range []int{40, 50} {
+		b.Run(fmt.Sprint("calls=", answered), func(b *testing.B) {
+			l := callLog{windows: published}
+			for i := range answered {
+				l.start()
+				l.answered(now.Add(time.Duration(i)*5*time.Second), true)
+			}
+			at := now.Add(280 * time.Second)
+			b.ReportAllocs()
+			for b.Loop() {
+				l.free(at, 0.1)
 			}
 		})
 	}

@@ -52,8 +52,8 @@ func (k *key) certain() []Window {
 func (p *Planner) giveUp(now time.Time, k *key) {
 	var late []*parcel
 	for _, l := range k.lines() {
-		for e := l.order.Front(); e != nil; e = e.Next() {
-			w := e.Value.(*parcel)
+		for e := l.order.first; e != nil; e = e.next {
+			w := e.of
 			if j := w.job(); w.narrowing == nil && !j.ExpiresAt.IsZero() && !k.blocked.Before(j.ExpiresAt) {
 				late = append(late, w)
 			}

@@ -15,13 +15,10 @@ import (
 func (w *world) outlook(l Limits, others ...queue.OtherCampaign) queue.Outlook {
 	s := w.stored[Key{"cup", 730}]
 	o := queue.Outlook{At: w.now, Reserve: l.Reserve, Others: others, Key: queue.KeyState{
-		Open: s.Open, BlockedUntil: s.Blocked, ReservedUntil: s.Reserved,
+		Calls: s.Calls, Open: s.Open, BlockedUntil: s.Blocked, ReservedUntil: s.Reserved,
 	}}
 	for _, window := range l.Windows {
 		o.Windows = append(o.Windows, queue.Window(window))
-	}
-	for _, run := range s.Calls {
-		o.Key.Calls = append(o.Key.Calls, queue.CallRun(run))
 	}
 	for _, l := range s.Learnt {
 		o.Key.Learnt = append(o.Key.Learnt, queue.LearntWindow{Max: l.Max, Per: l.Per, Most: l.Most})

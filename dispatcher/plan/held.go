@@ -20,7 +20,7 @@ func (p *Planner) Held(now time.Time) Held {
 		}
 		h.QuotaBound = h.QuotaBound || k.waiting() && k.wantsQuota(now)
 	}
-	h.QuotaBound = h.QuotaBound && p.ready.Len() == 0
+	h.QuotaBound = h.QuotaBound && p.ready.len == 0
 	return h
 }
 

@@ -5,6 +5,7 @@ import (
 	"time"
 
 	"github.com/invitedhq/invited/queue"
+	"github.com/invitedhq/invited/xbl"
 )
 
 // Key is what the service limits: one sender's calls for one title.
@@ -13,7 +14,7 @@ type Key struct {
 	TitleID uint32
 }
 
-// Job is one delivered invite job. The first block is set by whoever adds it;
+// Job is one delivered invite job. It must not be copied once it is added. The first block is set by whoever adds it;
 // the second is kept by the planner and read by the dispatcher.
 type Job struct {
 	Key              Key
@@ -45,6 +46,13 @@ type Job struct {
 	dropped    bool  // nothing more of it is to be sent
 	alarm      alarm // expiry
 	progress   bool  // told of in the next Step
+
+	// room is for what a job of one call needs, so that it needs nothing else.
+	room struct {
+		parcel  parcel
+		parcels [1]*parcel
+		ended   [xbl.MaxInvitedUsers]bool
+	}
 }
 
 // span is a run of a job's recipients that is still open.
@@ -60,6 +68,9 @@ func (s span) recipients() []queue.XUID { return s.job.Recipients[s.lo:s.hi] }
 // end marks the span's recipients as ended.
 func (s span) end() {
 	j := s.job
+	if j.Ended == nil && len(j.Recipients) <= len(j.room.ended) {
+		j.Ended = j.room.ended[:0]
+	}
 	if missing := len(j.Recipients) - len(j.Ended); missing > 0 {
 		j.Ended = append(j.Ended, make([]bool, missing)...)
 	}

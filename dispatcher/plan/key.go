@@ -35,9 +35,10 @@ type key struct {
 	hopeless   refusal // the request last refused as a whole, and when
 	hopelessAt time.Time
 
-	ready bool // in the planner's list of keys that may send
-	waits bool // for long; see Planner.Waits
-	alarm alarm
+	ready   bool // in the planner's list of keys that may send
+	inReady element[key]
+	waits   bool // for long; see Planner.Waits
+	alarm   alarm
 }
 
 // campaign is the line of one campaign's parcels.

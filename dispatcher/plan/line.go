@@ -1,24 +1,30 @@
 package plan
 
-import (
-	"container/list"
-
-	"github.com/invitedhq/invited/xbl"
-)
+import "github.com/invitedhq/invited/xbl"
 
 // line is the parcels of one lane, or of one campaign, of one key, in the
 // order they are to be sent. Those that may share a call are listed a second
 // time, so that filling one does not walk past all the others.
 type line struct {
-	order list.List
-	mates map[share]*mates
-	calls int // that the parcels need at the least
+	order  list[parcel]
+	sole   mates            // those of one share: most lines never have another
+	others map[share]*mates // those of any other; nil: none
+	calls  int              // that the parcels need at the least
 }
 
 // mates are the parcels of a line that may share a call.
 type mates struct {
-	list.List
-	n int // recipients
+	list[parcel]
+	share share
+	n     int // recipients
+}
+
+// matesOf are the parcels that have this in common; nil: none has.
+func (l *line) matesOf(s share) *mates {
+	if l.sole.len > 0 && l.sole.share == s {
+		return &l.sole
+	}
+	return l.others[s]
 }
 
 func (m *mates) calls() int { return (m.n + xbl.MaxInvitedUsers - 1) / xbl.MaxInvitedUsers }
@@ -33,7 +39,7 @@ func (l *line) count(m *mates, n int) {
 // ahead is how many calls have to be made before one with w can be, at the
 // least: all that the line needs, unless w may travel in one of those.
 func (l *line) ahead(w *parcel) int {
-	if w.n < xbl.MaxInvitedUsers && l.mates[w.share()] != nil {
+	if w.n < xbl.MaxInvitedUsers && l.matesOf(w.share()) != nil {
 		return 0
 	}
 	return l.calls
@@ -43,62 +49,55 @@ func (l *line) ahead(w *parcel) int {
 // call: it fills calls as well as a full search does, at a bounded price.
 const lookahead = 64
 
-// place is an end of a line.
-type place bool
+func (l *line) empty() bool { return l.order.len == 0 }
 
-const (
-	front place = true
-	back  place = false
-)
-
-func (l *line) empty() bool { return l.order.Len() == 0 }
-
-func (l *line) first() *parcel { return l.order.Front().Value.(*parcel) }
+func (l *line) first() *parcel { return l.order.first.of }
 
 func (l *line) put(w *parcel, at place) {
-	m := l.mates[w.share()]
-	if m == nil {
-		m = &mates{}
-		if l.mates == nil {
-			l.mates = make(map[share]*mates)
+	m := l.matesOf(w.share())
+	switch {
+	case m != nil:
+	case l.sole.len == 0:
+		m = &l.sole
+		m.share = w.share()
+	default:
+		m = &mates{share: w.share()}
+		if l.others == nil {
+			l.others = make(map[share]*mates)
 		}
-		l.mates[w.share()] = m
+		l.others[m.share] = m
 	}
 	w.line = l
 	l.count(m, w.n)
-	if at == front {
-		w.inOrder, w.inMates = l.order.PushFront(w), m.PushFront(w)
-	} else {
-		w.inOrder, w.inMates = l.order.PushBack(w), m.PushBack(w)
-	}
+	l.order.put(&w.inOrder, w, at)
+	m.put(&w.inMates, w, at)
 }
 
 func (l *line) take(w *parcel) {
-	l.order.Remove(w.inOrder)
-	m := l.mates[w.share()]
-	m.Remove(w.inMates)
+	m := l.matesOf(w.share())
+	l.order.take(&w.inOrder)
+	m.take(&w.inMates)
 	l.count(m, -w.n)
-	if m.Len() == 0 {
-		delete(l.mates, w.share())
+	if m.len == 0 && m != &l.sole {
+		delete(l.others, m.share)
 	}
-	if len(l.mates) == 0 {
-		l.mates = nil // a key outlives its jobs, by its windows' length, and an empty map is as large as the rest of it
+	if len(l.others) == 0 {
+		l.others = nil // a key outlives its jobs, by its windows' length, and an empty map is as large as the rest of it
 	}
-	w.line, w.inOrder, w.inMates = nil, nil, nil
+	w.line = nil
 }
 
-// fitting are the parcels, oldest first, that may share a call which has this much room.
-func (l *line) fitting(s share, room, maxAttempts int) []*parcel {
-	m := l.mates[s]
+// fitting adds the parcels to chosen, oldest first, that may share a call which has this much room.
+func (l *line) fitting(chosen []*parcel, s share, room, maxAttempts int) []*parcel {
+	m := l.matesOf(s)
 	if m == nil {
-		return nil
+		return chosen
 	}
-	var fit []*parcel
-	for e, seen := m.Front(), 0; e != nil && room > 0 && seen < lookahead; e, seen = e.Next(), seen+1 {
-		if w := e.Value.(*parcel); w.n <= room && !w.alone(maxAttempts) {
-			fit = append(fit, w)
+	for e, seen := m.first, 0; e != nil && room > 0 && seen < lookahead; e, seen = e.next, seen+1 {
+		if w := e.of; w.n <= room && !w.alone(maxAttempts) {
+			chosen = append(chosen, w)
 			room -= w.n
 		}
 	}
-	return fit
+	return chosen
 }

@@ -24,7 +24,7 @@ func TestALineKnowsHowManyCallsItNeeds(t *testing.T) {
 		l.take(w)
 	}
 	assert.Zero(t, l.calls)
-	assert.Empty(t, l.mates)
+	assert.Empty(t, l.others)
 	assert.True(t, l.empty())
 }
 

@@ -3,6 +3,8 @@ package plan
 import (
 	"slices"
 	"time"
+
+	"github.com/invitedhq/invited/queue"
 )
 
 // State is what must be known of a key by whoever sends for it next.
@@ -19,10 +21,7 @@ type State struct {
 }
 
 // Run is N calls that count as answered at one time.
-type Run struct {
-	At time.Time
-	N  int
-}
+type Run = queue.CallRun
 
 // exactRuns calls are told one by one. Of more, those that are close together
 // for their age (a sixteenth of it) count as one run, answered when its last
@@ -38,7 +37,7 @@ func runsOf(now time.Time, ends []time.Time) []Run {
 				continue
 			}
 		}
-		runs = append(runs, Run{end, 1})
+		runs = append(runs, Run{At: end, N: 1})
 	}
 	slices.Reverse(runs)
 	return runs
@@ -136,7 +135,7 @@ func (p *Planner) Remember(now time.Time, s State) {
 		k.title.told(k)
 	}
 	// A call that is open may be answered at any time up to now.
-	for _, r := range append(slices.Clone(s.Calls), Run{now, s.Open}) {
+	for _, r := range append(slices.Clone(s.Calls), Run{At: now, N: s.Open}) {
 		// Made relative to now: it gets now's monotonic reading. A call can't
 		// have been answered later than now, whatever the other clock said.
 		at := now.Add(min(0, r.At.Sub(now)))

@@ -139,7 +139,7 @@ func TestAGoneOwnersLastCallCountsThoughItIsNotRecorded(t *testing.T) {
 func TestACallFromAClockThatIsAheadCountsFromNow(t *testing.T) {
 	one := []Window{{1, time.Minute}}
 	w := newWorld(t, Config{Limits: Limits{Windows: one}}, &service{offset: -1, windows: one})
-	w.planner.Remember(w.now, State{Key: Key{"ada", 730}, Calls: []Run{{w.now.Add(time.Hour), 1}}})
+	w.planner.Remember(w.now, State{Key: Key{"ada", 730}, Calls: []Run{{At: w.now.Add(time.Hour), N: 1}}})
 	j := interactive("ada", 1)
 	w.add(j)
 	w.run(2 * time.Minute)

@@ -82,8 +82,8 @@ func TestARateCanBeChangedAndLifted(t *testing.T) {
 
 // jobs are those of a line's parcels.
 func (l *line) jobs() (all []*Job) {
-	for e := l.order.Front(); e != nil; e = e.Next() {
-		all = append(all, e.Value.(*parcel).job())
+	for e := l.order.first; e != nil; e = e.next {
+		all = append(all, e.of.job())
 	}
 	return all
 }

@@ -1,7 +1,6 @@
 package plan
 
 import (
-	"container/list"
 	"slices"
 	"time"
 
@@ -28,7 +27,9 @@ type parcel struct {
 	alarm     alarm           // the end of its backoff
 
 	line             *line // where it waits; nil while it is in a call or backs off
-	inOrder, inMates *list.Element
+	inOrder, inMates element[parcel]
+
+	room [1]span // of spans: most have one
 }
 
 // cut takes the next parcel off a job: at most a full call of what is open. A
@@ -43,7 +44,7 @@ func (j *Job) cut() *parcel {
 			continue
 		}
 		if w == nil {
-			w = &parcel{fresh: true}
+			w = j.newParcel()
 		}
 		s := span{job: j, lo: j.uncut, hi: j.uncut + 1}
 		for s.hi < len(j.Recipients) && w.n+s.len() < xbl.MaxInvitedUsers && !j.endedAt(s.hi) {
@@ -55,6 +56,16 @@ func (j *Job) cut() *parcel {
 			break
 		}
 	}
+	return w
+}
+
+// newParcel is an empty one. A job's first is part of it: most have no other.
+func (j *Job) newParcel() *parcel {
+	w := &j.room.parcel
+	if w.spans != nil { // it is in use
+		w = new(parcel)
+	}
+	w.fresh, w.spans = true, w.room[:0]
 	return w
 }
 

@@ -1,8 +1,6 @@
 package plan
 
 import (
-	"container/list"
-	"iter"
 	"slices"
 	"time"
 
@@ -15,7 +13,7 @@ type Planner struct {
 	cfg      Config
 	keys     map[Key]*key
 	titles   map[uint32]*title
-	ready    list.List // of *key: those that may send, in turn
+	ready    list[key] // those that may send, in turn
 	alarms   alarms
 	inFlight int
 	made     uint64 // calls
@@ -26,10 +24,11 @@ type Planner struct {
 	untold   map[Key]untold    // of keys that were lost
 	waits    map[Key]bool      // since Waits was last asked
 
-	step Step
+	step Step // what is to be told next
+	told Step // what was told last: its room is used again
 }
 
-// Step is what a planner wants done.
+// Step is what a planner wants done. Its lists are the caller's until it calls Next again.
 type Step struct {
 	Calls      []*Call   // to be made now; each must come back by Answer
 	Ended      []*Job    // nothing of them is open any more: store how they ended
@@ -51,25 +50,34 @@ type Call struct {
 
 	parcels []*parcel
 	number  uint64 // among all of the planner's
+	jobs    []*Job
 	Started time.Time
 	probe   bool // of its title's outage
+
+	// room is for what a full call of one job needs, so that it needs nothing else.
+	room struct {
+		users   [xbl.MaxInvitedUsers]queue.XUID
+		parcels [1]*parcel
+		jobs    [1]*Job
+	}
 }
 
-// Jobs are the jobs with recipients in the call.
-func (c *Call) Jobs() []*Job { return slices.Collect(c.EachJob()) }
+func newCall(now time.Time, id Key, first *parcel) *Call {
+	j := first.job()
+	c := &Call{Key: id, Lane: j.Lane, ConnectionString: j.ConnectionString, Platform: j.Platform, Started: now}
+	c.InvitedUsers, c.parcels, c.jobs = c.room.users[:0], append(c.room.parcels[:0], first), c.room.jobs[:0]
+	return c
+}
 
-// EachJob goes through them without a list.
-func (c *Call) EachJob() iter.Seq[*Job] {
-	return func(yield func(*Job) bool) {
-		var last *Job
-		for _, w := range c.parcels {
-			for _, s := range w.spans {
-				if s.job != last && !yield(s.job) {
-					return
-				}
-				last = s.job
-			}
-		}
+// Jobs are the jobs with recipients in the call. The list is the call's own.
+func (c *Call) Jobs() []*Job { return c.jobs }
+
+// add puts a span's recipients in the call.
+func (c *Call) add(s span) {
+	c.InvitedUsers = append(c.InvitedUsers, s.recipients()...)
+	if n := len(c.jobs); n == 0 || c.jobs[n-1] != s.job {
+		c.jobs = append(c.jobs, s.job)
+		s.job.inCall++
 	}
 }
 
@@ -82,7 +90,7 @@ func New(cfg Config) *Planner {
 // Add parks a job. What had ended of it before (Ended, Sent, Dead, Attempts) is taken over.
 func (p *Planner) Add(now time.Time, j *Job) {
 	p.jobs++
-	j.open = len(j.Recipients)
+	j.open, j.parcels = len(j.Recipients), j.room.parcels[:0]
 	for _, ended := range j.Ended {
 		if ended {
 			j.open--
@@ -127,8 +135,9 @@ func (p *Planner) Next(now time.Time) Step {
 	for a := p.alarms.due(now); a != nil; a = p.alarms.due(now) {
 		a.of.wake(p, now)
 	}
-	for now.Before(p.lease) && p.inFlight+p.unstored+p.step.calls < p.cfg.MaxInFlight && p.ready.Len() > 0 {
-		k := p.ready.Remove(p.ready.Front()).(*key)
+	for now.Before(p.lease) && p.inFlight+p.unstored+p.step.calls < p.cfg.MaxInFlight && p.ready.len > 0 {
+		k := p.ready.first.of
+		p.ready.take(&k.inReady)
 		k.ready = false
 		if held, _ := k.hold(now); held == nothing && k.waiting() {
 			p.step.Calls = append(p.step.Calls, p.compose(now, k))
@@ -141,8 +150,17 @@ func (p *Planner) Next(now time.Time) Step {
 		j.progress = false
 		return j.open == 0
 	})
-	p.step = Step{}
+	p.step, p.told = p.told.emptied(), step
 	return step
+}
+
+// emptied is a step with nothing in it, and with the room of this one.
+func (s Step) emptied() Step {
+	clear(s.Calls)
+	clear(s.Ended)
+	clear(s.Progressed)
+	clear(s.Dropped)
+	return Step{Calls: s.Calls[:0], Ended: s.Ended[:0], Progressed: s.Progressed[:0], Dropped: s.Dropped[:0]}
 }
 
 // Lease says until when calls may be made. Without one, as at the beginning,
@@ -211,7 +229,7 @@ func (p *Planner) refresh(now time.Time, k *key) {
 	case nothing:
 		p.wait(k, false)
 		k.ready = true
-		p.ready.PushBack(k)
+		p.ready.put(&k.inReady, k, back)
 	case until:
 		p.wait(k, at.Sub(now) >= longWait)
 		p.alarms.set(&k.alarm, at, k)
@@ -286,16 +304,15 @@ func (p *Planner) Stop() { p.cfg.MaxInFlight = 0 }
 func (p *Planner) compose(now time.Time, k *key) *Call {
 	served, _ := k.inTurn(now)
 	w := served.first()
-	c := &Call{Key: k.id, Lane: w.job().Lane, ConnectionString: w.job().ConnectionString, Platform: w.job().Platform, Started: now}
-	c.parcels = append(c.parcels, w)
+	c := newCall(now, k.id, w)
 	room := xbl.MaxInvitedUsers - w.n
 	served.take(w)
 	if !w.alone(p.cfg.MaxAttempts) {
 		// From this line only: when a call is refused, what travelled together
 		// is asked again together, and a campaign must not hold up a player.
-		for _, mate := range served.fitting(w.share(), room, p.cfg.MaxAttempts) {
+		c.parcels = served.fitting(c.parcels, w.share(), room, p.cfg.MaxAttempts)
+		for _, mate := range c.parcels[1:] {
 			served.take(mate)
-			c.parcels = append(c.parcels, mate)
 			room -= mate.n
 		}
 	}
@@ -309,18 +326,14 @@ func (p *Planner) compose(now time.Time, k *key) *Call {
 	}
 	k.paced(now, served, xbl.MaxInvitedUsers-room)
 	k.turn(served)
-	c.InvitedUsers = make([]queue.XUID, 0, xbl.MaxInvitedUsers-room)
 	for _, w := range c.parcels {
 		for _, s := range w.spans {
-			c.InvitedUsers = append(c.InvitedUsers, s.recipients()...)
+			c.add(s)
 		}
 		w.leave()
 	}
 	if k.title.outage() {
 		k.title.probing, k.title.prober, c.probe = true, k, true
-	}
-	for _, j := range c.Jobs() {
-		j.inCall++
 	}
 	k.log.start()
 	k.composed++

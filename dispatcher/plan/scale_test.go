@@ -152,13 +152,13 @@ func TestAJobAndAKeyTakeLittleMemory(t *testing.T) {
 		}},
 		{"a key without jobs that made one call lately", 1500, func(p *Planner) {
 			for i := range n {
-				p.Remember(now, State{Key: Key{fmt.Sprint("player-", i), 730}, Calls: []Run{{now, 1}}})
+				p.Remember(now, State{Key: Key{fmt.Sprint("player-", i), 730}, Calls: []Run{{At: now, N: 1}}})
 			}
 		}},
 		{"a key without jobs that made 50 calls lately", 4000, func(p *Planner) {
 			calls := make([]Run, 50)
 			for i := range calls {
-				calls[i] = Run{now, 1}
+				calls[i] = Run{At: now, N: 1}
 			}
 			for i := range n {
 				p.Remember(now, State{Key: Key{fmt.Sprint("player-", i), 730}, Calls: calls})
