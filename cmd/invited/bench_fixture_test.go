@@ -113,7 +113,10 @@ func (s *stage) must(err error) {
 // worker starts a worker on the stage.
 func (s *stage) worker(o harness.WorkerOptions) *harness.Worker {
 	s.b.Helper()
-	o.NATS, o.API = s.nats.URL(), s.sim.URL
+	o.NATS = s.nats.URL()
+	if o.API == "" {
+		o.API = s.sim.URL
+	}
 	return programs.Worker(s.b, o)
 }
 
