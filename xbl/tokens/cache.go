@@ -22,6 +22,8 @@ type Options struct {
 	Patience time.Duration
 	// Senders is how many are remembered, about. Default: 16384. A sender that is forgotten costs a fetch.
 	Senders int
+	// Shared has all senders use one token: the service's own.
+	Shared bool
 	// Refreshed is told of each attempt, as [xbl.OnRefresh] says.
 	Refreshed func(*xbl.TokenError)
 	// Random is from 0 to 1, different each time. It is called by one goroutine at a time. Required.
@@ -101,18 +103,30 @@ func (c *Cache) UrgentToken(ctx context.Context, sender string) (xbl.Token, erro
 
 func (c *Cache) token(ctx context.Context, sender string, hurry bool) (xbl.Token, error) {
 	now := time.Now()
-	if e := c.table.find(sender); e != nil {
+	whose := c.whose(sender)
+	if e := c.table.find(whose); e != nil {
 		e.touch(now)
 		if s := e.serving.Load(); s != nil && now.Before(s.recheck) {
 			return s.token, nil
 		}
 	}
-	token, problem := c.get(ctx, now, sender, hurry)
+	token, problem := c.get(ctx, now, whose, hurry)
 	if problem != nil {
+		if c.options.Shared {
+			problem = problemOf(sender, problem)
+		}
 		c.options.Refreshed(problem)
 		return xbl.Token{}, problem
 	}
 	return token, nil
+}
+
+// whose is the sender whose token it is.
+func (c *Cache) whose(sender string) string {
+	if c.options.Shared {
+		return ""
+	}
+	return sender
 }
 
 // get is token where something is to be done.
@@ -217,7 +231,7 @@ func notYet(sender string, until time.Time) *xbl.TokenError {
 
 // Refused implements [xbl.TokenSource]. A token that is not the one in use any more is ignored.
 func (c *Cache) Refused(sender string, t xbl.Token) {
-	e := c.table.find(sender)
+	e := c.table.find(c.whose(sender))
 	if e == nil || t.IsZero() {
 		return
 	}

@@ -302,3 +302,22 @@ func TestACloseEndsWhatGoesOn(t *testing.T) {
 		assert.Equal(t, xbl.TokenUnavailable, problemOf(t, c, "eve").Kind)
 	})
 }
+
+func TestAServicesOwnTokenIsSharedByAllSenders(t *testing.T) {
+	m := newMint()
+	m.text = func(string, int) string { return fmt.Sprint("XBL3.0 x=-;", m.asked) }
+	inBubble(t, m, tokens.Options{Shared: true}, func(t *testing.T, c *tokens.Cache) {
+		tokenOf(t, c, "1")
+		token, err := c.Token(t.Context(), "2")
+		require.NoError(t, err)
+		assert.Equal(t, 1, m.askedFor())
+		c.Refused("3", token)
+		assert.Equal(t, "XBL3.0 x=-;2", tokenOf(t, c, "1"))
+		m.fails(&xbl.TokenError{Kind: xbl.TokenDenied, Detail: "no"})
+		token, err = c.Token(t.Context(), "2")
+		require.NoError(t, err)
+		c.Refused("2", token)
+		assert.Equal(t, "2", problemOf(t, c, "2").Sender)
+		assert.Equal(t, "1", problemOf(t, c, "1").Sender)
+	})
+}

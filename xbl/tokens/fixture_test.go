@@ -44,7 +44,7 @@ func (m *mint) Check(sender string) *xbl.TokenError {
 	return m.check(sender)
 }
 
-func (m *mint) Fetch(ctx context.Context, sender string) (tokens.Grant, error) {
+func (m *mint) Fetch(ctx context.Context, sender string, _ int) (tokens.Grant, error) {
 	m.mu.Lock()
 	m.asked++
 	m.atOnce++

@@ -56,7 +56,7 @@ func (c *Cache) sleep(now, until time.Time) {
 func (c *Cache) fetch(e *entry, cost int) {
 	ctx, cancel := context.WithTimeout(c.context, c.options.Timeout)
 	defer cancel()
-	grant, err := c.fetcher.Fetch(ctx, e.sender)
+	grant, err := c.fetcher.Fetch(ctx, e.sender, cost)
 	c.options.Refreshed(c.settle(e, cost, grant, err))
 }
 

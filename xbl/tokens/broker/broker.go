@@ -85,7 +85,7 @@ func (s *Source) Check(sender string) *xbl.TokenError {
 func (s *Source) Cost() int { return 1 }
 
 // Fetch implements tokens.Fetcher.
-func (s *Source) Fetch(ctx context.Context, sender string) (tokens.Grant, error) {
+func (s *Source) Fetch(ctx context.Context, sender string, _ int) (tokens.Grant, error) {
 	r, err := s.request(sender)
 	if err != nil {
 		return tokens.Grant{}, err

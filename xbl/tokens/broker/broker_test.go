@@ -46,7 +46,7 @@ func serve(t *testing.T, h http.HandlerFunc, change ...func(*broker.Options)) *b
 
 func problemOf(t *testing.T, s *broker.Source) *xbl.TokenError {
 	t.Helper()
-	_, err := s.Fetch(t.Context(), "ada")
+	_, err := s.Fetch(t.Context(), "ada", 1)
 	var problem *xbl.TokenError
 	require.ErrorAs(t, err, &problem)
 	assert.NotContains(t, err.Error(), bad)
@@ -61,7 +61,7 @@ func TestABrokerIsAskedForTheSenderAndAnswersWithATokenAndItsEnd(t *testing.T) {
 		seen <- fmt.Sprint(r.Method, r.RequestURI, r.Header["X-Api-Key"], r.Header["User-Agent"], r.Header["Accept"])
 		fmt.Fprint(w, good)
 	}, func(o *broker.Options) { o.HeadersFile = headers })
-	grant, err := s.Fetch(t.Context(), "lobby-1")
+	grant, err := s.Fetch(t.Context(), "lobby-1", 1)
 	require.NoError(t, err)
 	assert.Equal(t, "GET/tokens/lobby-1?user=lobby-1[one two] [studio] [application/json]", <-seen)
 	assert.Equal(t, "XBL3.0 x=me;t0ken", grant.Token.Authorization())
@@ -69,7 +69,7 @@ func TestABrokerIsAskedForTheSenderAndAnswersWithATokenAndItsEnd(t *testing.T) {
 	assert.False(t, grant.Token.IsSigned())
 
 	require.NoError(t, os.WriteFile(headers, []byte("X-Api-Key: renewed\n"), 0o600))
-	_, err = s.Fetch(t.Context(), "a")
+	_, err = s.Fetch(t.Context(), "a", 1)
 	require.NoError(t, err)
 	assert.Contains(t, <-seen, "[renewed]", "the file is read again")
 }
@@ -148,14 +148,14 @@ func TestANameAndPasswordInTheURLAreBasicAuthorizationAndNeverShown(t *testing.T
 		w.WriteHeader(status)
 		fmt.Fprint(w, good)
 	}, func(o *broker.Options) { o.URL = strings.Replace(o.URL, "http://", "http://invited:hunter2@", 1) })
-	_, err := s.Fetch(t.Context(), "ada")
+	_, err := s.Fetch(t.Context(), "ada", 1)
 	require.NoError(t, err)
 	assert.Equal(t, "invited hunter2", user+" "+password)
 	status = 500
 	problemOf(t, s)
 	ctx, cancel := context.WithCancel(t.Context())
 	cancel()
-	_, err = s.Fetch(ctx, "ada")
+	_, err = s.Fetch(ctx, "ada", 1)
 	require.Error(t, err)
 	assert.NotContains(t, err.Error(), bad)
 }
@@ -169,7 +169,7 @@ func TestABrokerMaySeeTheWorkersCertificate(t *testing.T) {
 	s, err := broker.New(broker.Options{URL: server.URL, Options: wire.Options{CAFile: a.CAFile, Certificate: certificate}})
 	require.NoError(t, err)
 	defer s.Close()
-	_, err = s.Fetch(t.Context(), "ada")
+	_, err = s.Fetch(t.Context(), "ada", 1)
 	require.NoError(t, err)
 	a.Issue(t, "worker", time.Now().Add(-2*time.Hour), time.Now().Add(-time.Hour))
 	problem := problemOf(t, s)
@@ -183,7 +183,7 @@ func TestTheEndOfATokenIsByTheBrokersClock(t *testing.T) {
 		w.Header().Set("Date", there.UTC().Format(http.TimeFormat))
 		fmt.Fprintf(w, `{"authorization":"XBL3.0 x=me;t0ken","notAfter":%q}`, there.Add(time.Hour).UTC().Format(time.RFC3339))
 	})
-	grant, err := s.Fetch(t.Context(), "ada")
+	grant, err := s.Fetch(t.Context(), "ada", 1)
 	require.NoError(t, err)
 	assert.WithinDuration(t, time.Now().Add(time.Hour), grant.Token.NotAfter, 5*time.Second)
 }
