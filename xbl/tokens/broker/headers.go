@@ -19,21 +19,17 @@ const maxHeaders = 32 << 10
 func readHeaders(file string) (http.Header, error) {
 	f, err := os.Open(file)
 	if err != nil {
-		return nil, fmt.Errorf("%s can't be read: %w", file, reason(err))
+		return nil, fmt.Errorf("it can't be read: %w", reason(err))
 	}
 	defer func() { _ = f.Close() }()
 	content, err := io.ReadAll(io.LimitReader(f, maxHeaders+1))
 	switch {
 	case err != nil:
-		return nil, fmt.Errorf("%s can't be read: %w", file, reason(err))
+		return nil, fmt.Errorf("it can't be read: %w", reason(err))
 	case len(content) > maxHeaders:
-		return nil, fmt.Errorf("%s is longer than %d bytes", file, maxHeaders)
+		return nil, fmt.Errorf("it is longer than %d bytes", maxHeaders)
 	}
-	h, err := parseHeaders(string(content))
-	if err != nil {
-		return nil, fmt.Errorf("%s, %w", file, err)
-	}
-	return h, nil
+	return parseHeaders(string(content))
 }
 
 func reason(err error) error {

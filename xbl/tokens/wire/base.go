@@ -1,13 +1,12 @@
 package wire
 
 import (
-	"fmt"
 	"net/netip"
 	"net/url"
 	"strings"
 )
 
-// SafeURL says why no secret may be sent to a URL; empty: it may. It repeats no more of it than the host.
+// SafeURL says why no secret may be sent to a URL; empty: it may. It repeats nothing of it.
 func SafeURL(text string) string {
 	u, err := url.Parse(text)
 	switch {
@@ -16,7 +15,7 @@ func SafeURL(text string) string {
 	case u.Scheme != "https" && u.Scheme != "http", u.Hostname() == "":
 		return "it must begin with https:// and a host"
 	case u.Scheme == "http" && !isLoopback(u.Hostname()):
-		return fmt.Sprintf("http:// to host %.80q would send tokens in the clear; use https://, http:// is for loopback hosts only", u.Hostname())
+		return "http:// would send tokens in the clear; use https://, http:// is for loopback hosts only (localhost, 127.0.0.1, [::1])"
 	case u.Fragment != "":
 		return "it has a fragment (#), which no server sees; remove it"
 	default:

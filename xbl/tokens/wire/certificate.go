@@ -57,7 +57,7 @@ func LoadCertificate(certFile, keyFile string) (*tls.Certificate, error) {
 	case err == nil:
 		return &pair, nil
 	case strings.Contains(err.Error(), "does not match"):
-		return nil, &FileProblem{File: keyFile, IsKey: true, Detail: "it is not the key of the certificate in " + certFile}
+		return nil, &FileProblem{File: keyFile, IsKey: true, Detail: "it is not the key of the certificate"}
 	case strings.Contains(err.Error(), "x509"):
 		return nil, &FileProblem{File: certFile, Detail: "the certificate can't be read"}
 	default: // its words may repeat bytes of the file
@@ -66,16 +66,13 @@ func LoadCertificate(certFile, keyFile string) (*tls.Certificate, error) {
 }
 
 func readPEM(file string, isKey bool) ([]byte, error) {
-	content, err := os.ReadFile(file)
+	content, err := readRegular(file)
 	if err != nil {
 		detail := "it can't be read"
 		if errors.Is(err, fs.ErrNotExist) {
 			detail = "there is no such file"
 		}
-		if pathErr, ok := errors.AsType[*fs.PathError](err); ok {
-			err = pathErr.Err
-		}
-		return nil, &FileProblem{File: file, IsKey: isKey, Detail: detail, Err: err}
+		return nil, &FileProblem{File: file, IsKey: isKey, Detail: detail, Err: reason(err)}
 	}
 	if block, _ := pem.Decode(content); block != nil {
 		return content, nil
@@ -85,6 +82,21 @@ func readPEM(file string, isKey bool) ([]byte, error) {
 		detail = "it is binary, and has to be PEM; of a .pfx: openssl pkcs12 -in FILE.pfx -nodes -out FILE.pem, of a .cer: openssl x509 -inform der"
 	}
 	return nil, &FileProblem{File: file, IsKey: isKey, Detail: detail}
+}
+
+// readRegular reads a file that is one: a pipe, say, could keep a worker from starting.
+func readRegular(file string) ([]byte, error) {
+	const most = 1 << 20
+	info, err := os.Stat(file)
+	switch {
+	case err != nil:
+		return nil, err
+	case !info.Mode().IsRegular():
+		return nil, errors.New("it is no regular file")
+	case info.Size() > most:
+		return nil, fmt.Errorf("it is longer than %d bytes", most)
+	}
+	return os.ReadFile(file)
 }
 
 func notACertificate(file string, content []byte) error {

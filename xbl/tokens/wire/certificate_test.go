@@ -46,7 +46,7 @@ func TestCertificateFilesThatCannotBeUsedSayWhyAndWhatToDo(t *testing.T) {
 		"a .pfx":                   {file("pfx", "\x30\x82\x01hunter2"), key, false, "openssl pkcs12"},
 		"the key as certificate":   {key, key, false, "no certificate"},
 		"the certificate as key":   {cert, cert, true, "no private key"},
-		"another key":              {cert, otherKey, true, "not the key of the certificate in " + cert},
+		"another key":              {cert, otherKey, true, "not the key of the certificate"},
 		"an encrypted key":         {cert, filepath.Join(dir, "pkcs8"), true, "encrypted"},
 		"an encrypted key of once": {cert, legacy, true, "openssl pkey"},
 		"a broken certificate":     {filepath.Join(dir, "garbage"), key, false, "can't be read"},

@@ -8,9 +8,9 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"io/fs"
 	"net"
 	"net/http"
-	"os"
 	"time"
 
 	"github.com/invitedhq/invited/xbl"
@@ -63,15 +63,23 @@ func NewClient(o Options) (*Client, error) {
 
 // ReadCA reads the authorities in a PEM file.
 func ReadCA(file string) (*x509.CertPool, error) {
-	content, err := os.ReadFile(file)
+	content, err := readRegular(file)
 	if err != nil {
-		return nil, err
+		return nil, reason(err)
 	}
 	roots := x509.NewCertPool()
 	if !roots.AppendCertsFromPEM(content) {
-		return nil, fmt.Errorf("%s has no certificate in PEM", file)
+		return nil, errors.New("it has no certificate in PEM (-----BEGIN CERTIFICATE-----)")
 	}
 	return roots, nil
+}
+
+// reason leaves out the path: whoever asks knows it.
+func reason(err error) error {
+	if pathErr, ok := errors.AsType[*fs.PathError](err); ok {
+		return pathErr.Err
+	}
+	return err
 }
 
 // Close closes the connections that no request is using.
