@@ -51,6 +51,7 @@ func keyStateOf(s plan.State) queue.KeyState {
 	k := queue.KeyState{
 		Partition: s.Partition, TitleID: s.Key.TitleID, Sender: s.Key.Sender,
 		Open: s.Open, BlockedUntil: s.Blocked, ReservedUntil: s.Reserved, Until: s.Until,
+		NoTokenSince: s.NoToken, NoTokenWhy: s.Why,
 	}
 	for _, r := range s.Calls {
 		k.Calls = append(k.Calls, queue.CallRun(r))

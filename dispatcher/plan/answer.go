@@ -24,6 +24,9 @@ func (p *Planner) Answer(now time.Time, c *Call, err *xbl.Error) (blocked time.D
 	jobs := c.Jobs()
 	wake := k.title.answered(now, c, err, p.cfg.Probe)
 	k.answered(c, err)
+	if kindOf(err) != xbl.Unauthorized {
+		p.has(k)
+	}
 
 	switch kindOf(err) {
 	case none:
@@ -117,6 +120,7 @@ func (p *Planner) unauthorized(now time.Time, k *key, c *Call, err *xbl.Error) {
 	}
 	if !err.Written || k.refused > 1 {
 		k.noToken = now.Add(tokenPoll)
+		p.lacks(now, k, err.Detail)
 	}
 	k.probing = true
 	p.back(now, c)
