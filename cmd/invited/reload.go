@@ -95,6 +95,8 @@ func (r *reloader) reload(
 			return old
 		}
 		tokens.replace(source)
+	} else {
+		tokens.retry()
 	}
 	if anyOf(changed, "quota.") {
 		c := dispatcherConfig(now, queue.Options{}, w.log).Plan

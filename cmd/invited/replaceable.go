@@ -29,6 +29,8 @@ func newReplaceable(s *sources.Source) *replaceable {
 // replace puts another source in force. Calls that ask the one before meanwhile are told that there is no token yet.
 func (r *replaceable) replace(s *sources.Source) { r.now.Swap(s).Close() }
 
+func (r *replaceable) retry() { r.now.Load().Retry() }
+
 func (r *replaceable) close() { r.now.Load().Close() }
 
 // Token implements xbl.TokenSource.

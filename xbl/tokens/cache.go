@@ -242,6 +242,18 @@ func (c *Cache) Refused(sender string, t xbl.Token) {
 	}
 }
 
+// Retry has each sender that is without a token asked for again with its next call, instead of when its wait is over:
+// somebody says that the reason is gone.
+func (c *Cache) Retry() {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	c.table.each(func(e *entry) {
+		if e.serving.Load() == nil {
+			e.retryAt, e.denied = time.Time{}, false
+		}
+	})
+}
+
 // inUse is how long after a call a sender's token counts as being in use.
 const inUse = 5 * time.Minute
 

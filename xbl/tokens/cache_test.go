@@ -163,6 +163,18 @@ func TestADeniedSenderIsAskedForSeldomAndHoldsUpNobody(t *testing.T) {
 	})
 }
 
+func TestADeniedSenderIsAskedForAtOnceWhenSomebodySaysSo(t *testing.T) {
+	m := newMint()
+	inBubble(t, m, tokens.Options{}, func(t *testing.T, c *tokens.Cache) {
+		m.fails(&xbl.TokenError{Kind: xbl.TokenDenied, Detail: "banned"})
+		problemOf(t, c, "eve")
+		m.fails(nil)
+		problemOf(t, c, "eve")
+		c.Retry()
+		assert.Equal(t, "XBL3.0 x=eve;2", tokenOf(t, c, "eve"))
+	})
+}
+
 func TestWhoCanHaveNoTokenTakesNoPlaceInLine(t *testing.T) {
 	m := newMint()
 	m.check = func(sender string) *xbl.TokenError {

@@ -27,6 +27,13 @@ func (s *Source) Close() {
 	}
 }
 
+// Retry has senders without a token asked for again with their next call: somebody says that the reason is gone.
+func (s *Source) Retry() {
+	if c, ok := s.TokenSource.(*tokens.Cache); ok {
+		c.Retry()
+	}
+}
+
 // CertificateEnds is when the certificate ends with which tokens are got; zero: there is none.
 func (s *Source) CertificateEnds() time.Time {
 	if s.certificateEnds == nil {
