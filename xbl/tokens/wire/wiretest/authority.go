@@ -16,9 +16,14 @@ import (
 	"path/filepath"
 	"testing"
 	"time"
-
-	"github.com/stretchr/testify/require"
 )
+
+func must(t testing.TB, err error) {
+	t.Helper()
+	if err != nil {
+		t.Fatal(err)
+	}
+}
 
 // Authority signs certificates.
 type Authority struct {
@@ -41,9 +46,9 @@ func NewAuthority(t testing.TB) *Authority {
 		IsCA: true, BasicConstraintsValid: true, KeyUsage: x509.KeyUsageCertSign,
 	}
 	der, err := x509.CreateCertificate(rand.Reader, template, template, &a.key.PublicKey, a.key)
-	require.NoError(t, err)
+	must(t, err)
 	a.cert, err = x509.ParseCertificate(der)
-	require.NoError(t, err)
+	must(t, err)
 	a.CAFile = filepath.Join(a.dir, "ca.pem")
 	WritePEM(t, a.CAFile, 0o644, "CERTIFICATE", der)
 	return a
@@ -52,15 +57,15 @@ func NewAuthority(t testing.TB) *Authority {
 func newKey(t testing.TB) *ecdsa.PrivateKey {
 	t.Helper()
 	key, err := ecdsa.GenerateKey(elliptic.P256(), rand.Reader)
-	require.NoError(t, err)
+	must(t, err)
 	return key
 }
 
 // WritePEM writes one block.
 func WritePEM(t testing.TB, file string, mode os.FileMode, kind string, der []byte) {
 	t.Helper()
-	require.NoError(t, os.WriteFile(file, pem.EncodeToMemory(&pem.Block{Type: kind, Bytes: der}), mode))
-	require.NoError(t, os.Chmod(file, mode))
+	must(t, os.WriteFile(file, pem.EncodeToMemory(&pem.Block{Type: kind, Bytes: der}), mode))
+	must(t, os.Chmod(file, mode))
 }
 
 // Issue makes a certificate for a client or a server on loopback, valid from and to, and returns its files. The name of
@@ -76,9 +81,9 @@ func (a *Authority) Issue(t testing.TB, name string, from, to time.Time) (certFi
 		IPAddresses: []net.IP{net.IPv4(127, 0, 0, 1)},
 	}
 	der, err := x509.CreateCertificate(rand.Reader, template, a.cert, &key.PublicKey, a.key)
-	require.NoError(t, err)
+	must(t, err)
 	private, err := x509.MarshalPKCS8PrivateKey(key)
-	require.NoError(t, err)
+	must(t, err)
 	certFile, keyFile = filepath.Join(a.dir, name+".pem"), filepath.Join(a.dir, name+".key")
 	WritePEM(t, certFile, 0o644, "CERTIFICATE", der)
 	WritePEM(t, keyFile, 0o600, "PRIVATE KEY", private)
@@ -96,7 +101,7 @@ func (a *Authority) Serve(t testing.TB, h http.Handler) *httptest.Server {
 	t.Helper()
 	cert, key := a.Valid(t, "server")
 	pair, err := tls.LoadX509KeyPair(cert, key)
-	require.NoError(t, err)
+	must(t, err)
 	clients := x509.NewCertPool()
 	clients.AddCert(a.cert)
 	server := httptest.NewUnstartedServer(h)
