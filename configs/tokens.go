@@ -35,7 +35,8 @@ func (l *loader) validateTokens(t Tokens) {
 func (l *loader) validateBroker(h HTTPTokens) {
 	const path = "tokens.http."
 	if h.URL.IsZero() {
-		l.refuse(l.firstSet(path+"url", "tokens.source"), "the source http needs tokens.http.url, such as https://tokens.example/xbl/{sender}")
+		l.refuse(l.firstSet(path+"url", "tokens.source"),
+			"the source http needs tokens.http.url, such as https://tokens.example/xbl/{sender}")
 	} else if problem := wire.SafeURL(strings.ReplaceAll(h.URL.Reveal(), broker.Placeholder, "s")); problem != "" {
 		l.refuse(path+"url", "%s", problem)
 	}
@@ -69,7 +70,8 @@ func (l *loader) validateS2S(s S2STokens) {
 	}
 	if s.CertificateFile == "" || s.KeyFile == "" {
 		l.refuse(l.firstSet(path+"certificate_file", path+"key_file", "tokens.source"),
-			"the source s2s needs tokens.s2s.certificate_file and key_file: the Business Partner Certificate of Partner Center, and its key")
+			"the source s2s needs tokens.s2s.certificate_file and key_file: "+
+				"the Business Partner Certificate of Partner Center, and its key")
 		return
 	}
 	if !l.readsFiles {
@@ -88,7 +90,7 @@ const openSecret = "every user of this machine can read the file, and it holds a
 // checkCertificate refuses files that can't be used, and warns of those that can't now.
 func (l *loader) checkCertificate(certPath, keyPath, certFile, keyFile string) {
 	certificate, err := wire.LoadCertificate(certFile, keyFile)
-	if problem, ok := errors.AsType[*wire.FileProblem](err); ok {
+	if problem, ok := errors.AsType[*wire.FileError](err); ok {
 		path := certPath
 		if problem.IsKey {
 			path = keyPath
@@ -102,7 +104,8 @@ func (l *loader) checkCertificate(certPath, keyPath, certFile, keyFile string) {
 		l.warnAt(certPath, "%s. Until then there are no tokens, and jobs wait", problem)
 		l.warns[len(l.warns)-1].Unusable = true
 	} else if wire.Unusable(certificate, now.Add(soon)) != "" {
-		l.warnAt(certPath, "the certificate ends on %s: have a new one issued, and put it in its place", certificate.Leaf.NotAfter.UTC().Format(time.DateOnly))
+		l.warnAt(certPath, "the certificate ends on %s: have a new one issued, and put it in its place",
+			certificate.Leaf.NotAfter.UTC().Format(time.DateOnly))
 	}
 	if wire.ReadableByAll(keyFile) {
 		l.warnAt(keyPath, openSecret)

@@ -51,7 +51,8 @@ func (t *tool) command() *cobra.Command {
 	flags.StringVar(&t.tls.key, "tls-key", "", "PEM file of its key")
 	flags.BoolVar(&t.json, "json", false, "print JSON, a line an item, for scripts")
 	root.PersistentPreRun = func(*cobra.Command, []string) { t.chooseServer() }
-	root.AddCommand(newSendCommand(t), newCampaignCommand(t), newResultsCommand(t), newDeadCommand(t), newStatusCommand(t), newTokenCommand(t))
+	root.AddCommand(newSendCommand(t), newCampaignCommand(t), newResultsCommand(t), newDeadCommand(t), newStatusCommand(t),
+		newTokenCommand(t))
 	t.endWhenRefused(root)
 	return root
 }

@@ -149,7 +149,8 @@ func printLacking(b *strings.Builder, item overviewItem, paint style) {
 	fmt.Fprintf(b, "\n%s\n", paint.paint(bold, "without a token: their jobs wait for one, and none is lost"))
 	list := table{head: []string{"  TITLE", "SENDER", "FOR", "WHY"}, right: []bool{2: true, 3: false}}
 	for _, k := range item.NoToken {
-		list.add(cell{text: fmt.Sprintf("  %d", k.TitleID)}, cell{text: k.Sender}, cell{span(item.At.Sub(k.Since)), red}, cell{text: cli.Printable(k.Why)})
+		list.add(cell{text: fmt.Sprintf("  %d", k.TitleID)}, cell{text: k.Sender}, cell{span(item.At.Sub(k.Since)), red},
+			cell{text: cli.Printable(k.Why)})
 	}
 	_ = list.write(b, paint) // into memory
 }

@@ -33,8 +33,8 @@ func newTokenCheckCommand(t *tool) *cobra.Command {
 	cmd := &cobra.Command{
 		Use:   "check",
 		Short: "Get a token as a worker would, and say whose it is and when it ends",
-		Long: `check gets one token by the source of a worker's configuration, on this machine and with this user's permissions: run it where the
-worker runs, as the worker's user. It asks the token broker or Xbox Live's auth services once, makes no invite, and needs no NATS.
+		Long: `check gets one token by the source of a worker's configuration, on this machine and with this user's permissions: run it
+where the worker runs, as the worker's user. It asks the token broker or Xbox Live's auth services once, makes no invite, and needs no NATS.
 It never prints the token. Exit status: 0 there is one, 1 there is none, 2 wrong use.`,
 		Example: `  invitectl token check --config invited.yaml
   invitectl token check --config invited.yaml --sender lobby-1 --json`,

@@ -15,9 +15,10 @@ type Fetcher interface {
 	Check(sender string) *xbl.TokenError
 	// Cost is how many requests the next Fetch needs.
 	Cost() int
-	// Fetch gets a new token with at most so many requests: that is what they were counted as. Its error is best an [*xbl.TokenError]: that of kind TokenThrottled holds back all senders until
-	// RetryAt, and so do several of kind TokenUnavailable in a row. Where RetryAt is set for another kind, the sender is tried
-	// again then, else after a time that grows with each failure.
+	// Fetch gets a new token with at most so many requests: that is what they were counted as. Its error is best an
+	// [*xbl.TokenError]: that of kind TokenThrottled holds back all senders until RetryAt, and so do several of kind
+	// TokenUnavailable in a row. Where RetryAt is set for another kind, the sender is tried again then, else after a time
+	// that grows with each failure.
 	Fetch(ctx context.Context, sender string, requests int) (Grant, error)
 }
 

@@ -130,8 +130,8 @@ func TestSendersWhoseTokensEndInOneMinuteAreSpreadAndNeverRefused(t *testing.T) 
 			for {
 				if _, err := c.UrgentToken(t.Context(), name); err == nil {
 					mu.Lock()
-					defer mu.Unlock()
 					players = append(players, time.Since(at))
+					mu.Unlock()
 					return
 				}
 				time.Sleep(time.Second)

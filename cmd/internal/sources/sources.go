@@ -64,7 +64,7 @@ func New(c configs.Tokens, refreshed func(*xbl.TokenError)) (*Source, error) {
 			return nil, err
 		}
 		o.Timeout = c.HTTP.Timeout
-		source := cached(b, b.Close, o)
+		source := cached(b, o)
 		if certificate != nil {
 			source.certificateEnds = certificate.Ends
 		}
@@ -78,7 +78,7 @@ func New(c configs.Tokens, refreshed func(*xbl.TokenError)) (*Source, error) {
 		for _, w := range c.S2S.Limits {
 			o.Windows = append(o.Windows, tokens.Window(w))
 		}
-		source := cached(s, s.Close, o)
+		source := cached(s, o)
 		source.certificateEnds = s.CertificateEnds
 		return source, nil
 	}
@@ -88,11 +88,15 @@ func New(c configs.Tokens, refreshed func(*xbl.TokenError)) (*Source, error) {
 // s2sAtOnce fetches at once are enough for limits of 15 in 15 s.
 const s2sAtOnce = 4
 
-func cached(f tokens.Fetcher, close func(), o tokens.Options) *Source {
+func cached(f interface {
+	tokens.Fetcher
+	Close()
+}, o tokens.Options,
+) *Source {
 	c := tokens.NewCache(f, o)
 	return &Source{TokenSource: c, close: func() {
 		c.Close()
-		close()
+		f.Close()
 	}}
 }
 

@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"maps"
 	"net/http"
 	"net/url"
 	"strings"
@@ -132,9 +133,7 @@ func (s *Source) request(sender string) (*http.Request, error) {
 		if err != nil {
 			return nil, &xbl.TokenError{Kind: xbl.TokenInvalid, Detail: "tokens.http.headers_file", Err: err}
 		}
-		for name, values := range more {
-			r.Header[name] = values
-		}
+		maps.Copy(r.Header, more)
 	}
 	return r, nil
 }

@@ -64,7 +64,7 @@ func isVisible(s string) bool {
 }
 
 // readRefusal reads an answer without a token. secrets are what was sent: it may repeat them.
-func readRefusal(a wire.Answer, secrets ...string) *Refusal {
+func readRefusal(a wire.Answer, secrets ...string) *RefusalError {
 	var body struct {
 		XErr    json.RawMessage
 		Message json.RawMessage
@@ -72,7 +72,7 @@ func readRefusal(a wire.Answer, secrets ...string) *Refusal {
 	_ = json.Unmarshal(a.Body, &body) // a page of a proxy, say, has neither
 	var words string
 	_ = json.Unmarshal(body.Message, &words) // nor has one of another type
-	r := &Refusal{Status: a.Status, XErr: readXErr(body.XErr), Message: wire.Words(words, secrets...)}
+	r := &RefusalError{Status: a.Status, XErr: readXErr(body.XErr), Message: wire.Words(words, secrets...)}
 	if r.Message == "" && a.Status == http.StatusUnauthorized {
 		r.Message = wire.Words(a.Header.Get("WWW-Authenticate"), secrets...)
 	}
@@ -83,7 +83,7 @@ func readRefusal(a wire.Answer, secrets ...string) *Refusal {
 func readXErr(raw json.RawMessage) XErr {
 	text := strings.Trim(strings.TrimSpace(string(raw)), `"`)
 	if n, err := strconv.ParseInt(text, 0, 64); err == nil && n >= math.MinInt32 && n <= math.MaxUint32 {
-		return XErr(uint32(n)) //nolint:gosec // that is how an int32 becomes the uint32 it stands for
+		return XErr(uint32(n)) // that is how an int32 becomes the uint32 it stands for
 	}
 	return 0
 }

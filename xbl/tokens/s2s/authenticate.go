@@ -75,7 +75,9 @@ func (s *Source) authenticate(ctx context.Context) (*serviceToken, error) {
 		return nil, &xbl.TokenError{Kind: xbl.TokenInvalid, Detail: "the Business Partner Certificate", Err: err}
 	}
 	if problem := wire.Unusable(certificate, s.client.Clock.Now()); problem != "" {
-		return nil, &xbl.TokenError{Kind: xbl.TokenDenied, Detail: "the Business Partner Certificate (tokens.s2s.certificate_file): " + problem}
+		return nil, &xbl.TokenError{
+			Kind: xbl.TokenDenied, Detail: "the Business Partner Certificate (tokens.s2s.certificate_file): " + problem,
+		}
 	}
 	request := authenticateRequest{RelyingParty: "http://auth.xboxlive.com", TokenType: "JWT"}
 	request.Properties.ProofKey = s.key.public
@@ -89,7 +91,9 @@ func (s *Source) authenticate(ctx context.Context) (*serviceToken, error) {
 	}
 	end := s.client.Clock.Here(g.end)
 	if time.Until(end) < serviceMargin {
-		return nil, &xbl.TokenError{Kind: xbl.TokenInvalid, Detail: "service authentication gave a token that has ended, or ends within the hour"}
+		return nil, &xbl.TokenError{
+			Kind: xbl.TokenInvalid, Detail: "service authentication gave a token that has ended, or ends within the hour",
+		}
 	}
 	return &serviceToken{g.token, end}, nil
 }

@@ -40,7 +40,8 @@ func readDelegation(dir, sender string) (string, *xbl.TokenError) {
 	case !info.Mode().IsRegular():
 		return problem(xbl.TokenInvalid, path+" is no regular file", nil)
 	case info.Mode().Perm()&0o004 != 0 && runtime.GOOS != "windows":
-		return problem(xbl.TokenInvalid, "everyone on this machine may read "+path+"; run: chmod o-rwx "+path+" (a Kubernetes secret: defaultMode: 0440)", nil)
+		return problem(xbl.TokenInvalid,
+			"everyone on this machine may read "+path+"; run: chmod o-rwx "+path+" (a Kubernetes secret: defaultMode: 0440)", nil)
 	}
 	content, err := io.ReadAll(io.LimitReader(f, maxToken+1))
 	if err != nil {

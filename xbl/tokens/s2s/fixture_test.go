@@ -9,7 +9,6 @@ import (
 	"encoding/json"
 	"fmt"
 	"io"
-	"math/big"
 	"net/http"
 	"strconv"
 	"sync"
@@ -113,13 +112,16 @@ func (a *auth) signed(r *http.Request, body []byte) (time.Time, bool) {
 
 func publicKey(t *testing.T, jwk map[string]any) *ecdsa.PublicKey {
 	assert.Equal(t, "ES256 EC sig P-256", fmt.Sprint(jwk["alg"], " ", jwk["kty"], " ", jwk["use"], " ", jwk["crv"]))
-	number := func(name string) *big.Int {
+	point := []byte{4}
+	for _, name := range []string{"x", "y"} {
 		raw, err := base64.RawURLEncoding.DecodeString(jwk[name].(string))
 		assert.NoError(t, err)
 		assert.Len(t, raw, 32)
-		return new(big.Int).SetBytes(raw)
+		point = append(point, raw...)
 	}
-	return &ecdsa.PublicKey{Curve: elliptic.P256(), X: number("x"), Y: number("y")}
+	key, err := ecdsa.ParseUncompressedPublicKey(elliptic.P256(), point)
+	assert.NoError(t, err)
+	return key
 }
 
 func newSource(t *testing.T, o Options) *Source {

@@ -143,7 +143,7 @@ func TestEachXErrHasItsMeaningInWordsAndSaysWhetherAPersonMustAct(t *testing.T) 
 		problem := denied(t, s)
 		assert.Equal(t, m.kind, problem.Kind)
 		assert.ErrorContains(t, problem, m.words)
-		var refusal *Refusal
+		var refusal *RefusalError
 		require.ErrorAs(t, problem, &refusal)
 		assert.Equal(t, xerr, refusal.XErr)
 		assert.ErrorContains(t, problem, fmt.Sprintf("0x%08X (%d)", uint32(xerr), uint32(xerr)))
@@ -153,7 +153,7 @@ func TestEachXErrHasItsMeaningInWordsAndSaysWhetherAPersonMustAct(t *testing.T) 
 		act[m.kind.NeedsAct()]++
 	}
 	assert.Equal(t, map[bool]int{true: 14, false: 4}, act)
-	assert.Equal(t, XErr(2148916233), XErrNoAccount)
+	assert.Equal(t, uint32(2148916233), uint32(XErrNoAccount))
 }
 
 func TestWhatElseTheAuthServicesAnswer(t *testing.T) {

@@ -55,7 +55,7 @@ func meanings() map[XErr]meaning {
 		XErrChild:               {kind: denied, words: "it is a child's account that is in no family; an adult has to add it to one"},
 		XErrMaintenance:         {kind: denied, words: "the account needs maintenance; " + user + "sign in at account.xbox.com"},
 		XErrGamertagChange:      {kind: denied, words: "the account's gamertag must be changed; " + user + "sign in at account.xbox.com"},
-		XErrSandbox:             {kind: denied, words: "the sandbox is denied; look at tokens.s2s.sandbox, and at what Partner Center lets this service into"},
+		XErrSandbox:             {kind: denied, words: "the sandbox is denied; look at tokens.s2s.sandbox, and at Partner Center"},
 		XErrAccountAction:       {kind: denied, words: "the account needs something done; " + user + "sign in at account.xbox.com"},
 		XErrServiceTokenEnded:   {kind: down, words: "the service token has ended; another one is got", again: true},
 		XErrServiceTokenInvalid: {kind: down, words: "the service token is not valid any more; another one is got", again: true},
@@ -66,15 +66,15 @@ func meanings() map[XErr]meaning {
 	}
 }
 
-// Refusal is an auth service's no. [errors.As] finds it in the error of a call.
-type Refusal struct {
+// RefusalError is an auth service's no. [errors.As] finds it in the error of a call.
+type RefusalError struct {
 	Status  int
 	XErr    XErr   // 0: it gave none
 	Message string // the service's own words, made fit for an error
 }
 
 // Error is one line.
-func (r *Refusal) Error() string {
+func (r *RefusalError) Error() string {
 	s := fmt.Sprintf("status %d", r.Status)
 	if r.XErr != 0 {
 		s += fmt.Sprintf(", XErr 0x%08X (%d)", uint32(r.XErr), uint32(r.XErr))
@@ -86,7 +86,7 @@ func (r *Refusal) Error() string {
 }
 
 // problem is what a refusal means. who names the service. again is set where a new service token is all it takes.
-func (r *Refusal) problem(who string) (p *xbl.TokenError, again bool) {
+func (r *RefusalError) problem(who string) (p *xbl.TokenError, again bool) {
 	m, known := meanings()[r.XErr]
 	if !known {
 		m = r.unknown()
@@ -95,7 +95,7 @@ func (r *Refusal) problem(who string) (p *xbl.TokenError, again bool) {
 }
 
 // unknown is the meaning of a refusal whose XErr is none of the documented ones.
-func (r *Refusal) unknown() meaning {
+func (r *RefusalError) unknown() meaning {
 	switch {
 	case r.XErr != 0:
 		return meaning{kind: xbl.TokenDenied, words: "with an XErr that is not documented"}

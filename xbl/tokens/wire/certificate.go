@@ -14,8 +14,8 @@ import (
 	"time"
 )
 
-// FileProblem is what is wrong with a certificate or its key.
-type FileProblem struct {
+// FileError is what is wrong with a certificate or its key.
+type FileError struct {
 	File  string
 	IsKey bool // it is about the key and not the certificate
 	// Detail says what is wrong and the way out.
@@ -24,7 +24,7 @@ type FileProblem struct {
 }
 
 // Error is one line.
-func (p *FileProblem) Error() string {
+func (p *FileError) Error() string {
 	s := p.File + ": " + p.Detail
 	if p.Err != nil {
 		s += ": " + p.Err.Error()
@@ -33,10 +33,10 @@ func (p *FileProblem) Error() string {
 }
 
 // Unwrap returns the error of the file system, if that was the reason.
-func (p *FileProblem) Unwrap() error { return p.Err }
+func (p *FileError) Unwrap() error { return p.Err }
 
 // LoadCertificate reads a certificate and its key, both in PEM. Whether it has ended is another question: see
-// [Unusable]. The error is a [*FileProblem].
+// [Unusable]. The error is a [*FileError].
 func LoadCertificate(certFile, keyFile string) (*tls.Certificate, error) {
 	cert, err := readPEM(certFile, false)
 	if err != nil {
@@ -57,11 +57,11 @@ func LoadCertificate(certFile, keyFile string) (*tls.Certificate, error) {
 	case err == nil:
 		return &pair, nil
 	case strings.Contains(err.Error(), "does not match"):
-		return nil, &FileProblem{File: keyFile, IsKey: true, Detail: "it is not the key of the certificate"}
+		return nil, &FileError{File: keyFile, IsKey: true, Detail: "it is not the key of the certificate"}
 	case strings.Contains(err.Error(), "x509"):
-		return nil, &FileProblem{File: certFile, Detail: "the certificate can't be read"}
+		return nil, &FileError{File: certFile, Detail: "the certificate can't be read"}
 	default: // its words may repeat bytes of the file
-		return nil, &FileProblem{File: keyFile, IsKey: true, Detail: "the certificate and this key can't be used together"}
+		return nil, &FileError{File: keyFile, IsKey: true, Detail: "the certificate and this key can't be used together"}
 	}
 }
 
@@ -72,16 +72,17 @@ func readPEM(file string, isKey bool) ([]byte, error) {
 		if errors.Is(err, fs.ErrNotExist) {
 			detail = "there is no such file"
 		}
-		return nil, &FileProblem{File: file, IsKey: isKey, Detail: detail, Err: reason(err)}
+		return nil, &FileError{File: file, IsKey: isKey, Detail: detail, Err: reason(err)}
 	}
 	if block, _ := pem.Decode(content); block != nil {
 		return content, nil
 	}
 	detail := "it has nothing in PEM (-----BEGIN …)"
 	if bytes.HasPrefix(content, []byte{0x30}) { // DER: a .pfx, .p12, .cer or .der
-		detail = "it is binary, and has to be PEM; of a .pfx: openssl pkcs12 -in FILE.pfx -nodes -out FILE.pem, of a .cer: openssl x509 -inform der"
+		detail = "it is binary, and has to be PEM; of a .pfx: openssl pkcs12 -in FILE.pfx -nodes -out FILE.pem, " +
+			"of a .cer: openssl x509 -inform der"
 	}
-	return nil, &FileProblem{File: file, IsKey: isKey, Detail: detail}
+	return nil, &FileError{File: file, IsKey: isKey, Detail: detail}
 }
 
 // readRegular reads a file that is one: a pipe, say, could keep a worker from starting.
@@ -103,7 +104,7 @@ func notACertificate(file string, content []byte) error {
 	for rest := content; ; {
 		var block *pem.Block
 		if block, rest = pem.Decode(rest); block == nil {
-			return &FileProblem{File: file, Detail: "it has no certificate (-----BEGIN CERTIFICATE-----)"}
+			return &FileError{File: file, Detail: "it has no certificate (-----BEGIN CERTIFICATE-----)"}
 		}
 		if block.Type == "CERTIFICATE" {
 			return nil
@@ -115,13 +116,13 @@ func notAKey(file string, content []byte) error {
 	for rest := content; ; {
 		var block *pem.Block
 		if block, rest = pem.Decode(rest); block == nil {
-			return &FileProblem{File: file, IsKey: true, Detail: "it has no private key (-----BEGIN PRIVATE KEY-----)"}
+			return &FileError{File: file, IsKey: true, Detail: "it has no private key (-----BEGIN PRIVATE KEY-----)"}
 		}
 		if !strings.HasSuffix(block.Type, "PRIVATE KEY") {
 			continue
 		}
 		if block.Type == "ENCRYPTED PRIVATE KEY" || strings.Contains(block.Headers["Proc-Type"], "ENCRYPTED") {
-			return &FileProblem{
+			return &FileError{
 				File: file, IsKey: true,
 				Detail: "the key is encrypted, and nobody could type its password; decrypt it into a file that only the worker can read: " +
 					"umask 077; openssl pkey -in FILE -out FILE.plain",

@@ -53,7 +53,7 @@ func TestCertificateFilesThatCannotBeUsedSayWhyAndWhatToDo(t *testing.T) {
 		"a broken key":             {cert, filepath.Join(dir, "badkey"), true, "can't be used together"},
 	} {
 		_, err := wire.LoadCertificate(tt.cert, tt.key)
-		var problem *wire.FileProblem
+		var problem *wire.FileError
 		require.ErrorAs(t, err, &problem, name)
 		assert.ErrorContains(t, err, tt.want, name)
 		assert.Equal(t, tt.isKey, problem.IsKey, name)

@@ -137,7 +137,9 @@ func (a Answer) Problem(who string) *xbl.TokenError {
 	case a.Status >= 500, a.Status == http.StatusRequestTimeout:
 		return &xbl.TokenError{Kind: xbl.TokenUnavailable, Detail: status}
 	case a.Status >= 300 && a.Status < 400:
-		return &xbl.TokenError{Kind: xbl.TokenInvalid, Detail: status + ": redirects are not followed, as credentials would be; configure the address itself"}
+		return &xbl.TokenError{
+			Kind: xbl.TokenInvalid, Detail: status + ": redirects are not followed, as credentials would be; configure the address itself",
+		}
 	default:
 		return nil
 	}
