@@ -40,6 +40,7 @@ type auth struct {
 	seen   []string         // the requests, and whether each was as it should be
 	clock  time.Duration    // ahead of this machine
 	strict bool             // 403 for a signature of another time
+	other  bool             // another XSTS token than before
 	// answer is given instead, for a path; nil, or status 0: none.
 	answer func(path string) (status int, body string)
 	bodies []map[string]any
@@ -87,6 +88,9 @@ func (a *auth) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 	end := now.Add(14 * 24 * time.Hour)
 	if r.URL.Path == "/xsts/authorize" {
 		token, end = xstsText, now.Add(8*time.Hour)
+		if a.other {
+			token += "2"
+		}
 		if properties["DelegationToken"] != nil {
 			claims = `,"DisplayClaims":{"xui":[{"gtg":"Ada","xid":"2533274790395904","uhs":"1234567890","agg":"Adult","prv":"1"}]}`
 		}
