@@ -281,11 +281,34 @@ func TestNoCallWaitsLongForASlowFetch(t *testing.T) {
 
 func TestATokenThatHasEndedOrIsEmptyIsOfNoUse(t *testing.T) {
 	m := newMint()
-	m.life = -time.Minute
+	m.life = -time.Second
 	inBubble(t, m, tokens.Options{}, func(t *testing.T, c *tokens.Cache) {
 		problem := problemOf(t, c, "ada")
+		assert.Equal(t, xbl.TokenUnavailable, problem.Kind, "another may be there in a moment")
+		m.life = -2 * time.Minute
+		time.Sleep(10 * time.Second)
+		problem = problemOf(t, c, "ada")
 		assert.Equal(t, xbl.TokenInvalid, problem.Kind)
-		assert.ErrorContains(t, problem, "past or too near")
+		assert.ErrorContains(t, problem, "which is past")
+	})
+}
+
+func TestABrokerThatKeepsEachTokenUntilItsEndIsNotAskedWithoutEnd(t *testing.T) {
+	m := newMint()
+	inBubble(t, m, tokens.Options{}, func(t *testing.T, c *tokens.Cache) {
+		began := time.Now()
+		hour := func() int { return int(time.Since(began) / time.Hour) }
+		m.text = func(string, int) string { return fmt.Sprint("XBL3.0 x=1;", hour()) }
+		m.end = func() time.Time { return began.Add(time.Duration(hour()+1) * time.Hour) }
+		without := 0
+		for range 10 * 3600 {
+			if _, err := c.Token(t.Context(), "ada"); err != nil {
+				without++
+			}
+			time.Sleep(time.Second)
+		}
+		assert.LessOrEqual(t, without, 10*6, "seconds without one, in ten hours")
+		assert.Less(t, m.askedFor(), 10*20, "requests")
 	})
 }
 

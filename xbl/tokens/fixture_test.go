@@ -25,6 +25,7 @@ type mint struct {
 	problem func(sender string) error // nil: none
 	text    func(sender string, n int) string
 	check   func(sender string) *xbl.TokenError
+	end     func() time.Time // of a token; nil: as long as its life
 
 	made   map[string]int
 	order  []string
@@ -80,6 +81,9 @@ func (m *mint) Fetch(ctx context.Context, sender string, _ int) (tokens.Grant, e
 		return tokens.Grant{}, err
 	}
 	token.NotAfter = time.Now().Add(life)
+	if m.end != nil {
+		token.NotAfter = m.end()
+	}
 	return tokens.Grant{Token: token}, nil
 }
 

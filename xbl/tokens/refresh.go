@@ -85,15 +85,18 @@ func (c *Cache) settle(e *entry, cost int, grant Grant, err error) *xbl.TokenErr
 
 // usable says why a token that was given is of no use.
 func usable(now time.Time, t xbl.Token) error {
-	const least = 5 * time.Second // else it would be got again without end
-	switch {
+	const (
+		least = 5 * time.Second // else it would be got again without end
+		late  = time.Minute
+	)
+	end := "one was given that ends at " + t.NotAfter.UTC().Format(time.RFC3339)
+	switch left := t.NotAfter.Sub(now); {
 	case t.IsZero():
 		return &xbl.TokenError{Kind: xbl.TokenInvalid, Detail: "an empty one was given"}
-	case t.NotAfter.Sub(now) < least:
-		return &xbl.TokenError{
-			Kind:   xbl.TokenInvalid,
-			Detail: "one was given that ends at " + t.NotAfter.UTC().Format(time.RFC3339) + ", which is past or too near",
-		}
+	case left < -late:
+		return &xbl.TokenError{Kind: xbl.TokenInvalid, Detail: end + ", which is past"}
+	case left < least: // whoever makes them keeps each until its end, and has another then
+		return &xbl.TokenError{Kind: xbl.TokenUnavailable, RetryAt: now.Add(least), Detail: end + ", which is now"}
 	}
 	return nil
 }

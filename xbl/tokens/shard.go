@@ -52,6 +52,9 @@ func (t *table) add(sender string) (added, gone *entry) {
 		const looks = 8
 		seen := 0
 		for _, e := range s.entries { // begins anywhere
+			if e.running {
+				continue // else there could be a second fetch of the sender beside it
+			}
 			if gone == nil || e.used.Load() < gone.used.Load() {
 				gone = e
 			}
@@ -59,8 +62,10 @@ func (t *table) add(sender string) (added, gone *entry) {
 				break
 			}
 		}
-		delete(s.entries, gone.sender)
-		t.kept--
+		if gone != nil {
+			delete(s.entries, gone.sender)
+			t.kept--
+		}
 	}
 	t.kept++
 	e := &entry{sender: strings.Clone(sender), want: want{place: -1}} // sender may be a piece of something large

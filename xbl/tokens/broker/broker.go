@@ -127,6 +127,7 @@ func (s *Source) request(sender string) (*http.Request, error) {
 		u.User = nil
 	}
 	r.Header.Set("Accept", "application/json")
+	r.Header.Set("Cache-Control", "no-cache")
 	r.Header.Set("User-Agent", "invited")
 	if s.options.HeadersFile != "" {
 		more, err := readHeaders(s.options.HeadersFile)

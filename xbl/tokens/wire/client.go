@@ -103,7 +103,8 @@ func (c *Client) Do(ctx context.Context, who string, r *http.Request, body []byt
 		return Answer{}, unreached(who, err)
 	}
 	defer func() { _ = response.Body.Close() }()
-	if date, err := http.ParseTime(response.Header.Get("Date")); err == nil {
+	// With an Age it is a cache's answer, and its Date of when that was filled.
+	if date, err := http.ParseTime(response.Header.Get("Date")); err == nil && response.Header.Get("Age") == "" {
 		c.Clock.Heard(date)
 	}
 	content, err := io.ReadAll(io.LimitReader(response.Body, maxBody+1))
