@@ -121,17 +121,35 @@ type FileTokens struct {
 
 // HTTPTokens asks a URL, with {sender} replaced.
 type HTTPTokens struct {
+	// URL is an https:// URL, or http:// on loopback.
 	URL URL `yaml:"url"`
+	// HeadersFile has further headers, a line each: "Name: value". Empty means none.
+	HeadersFile string `yaml:"headers_file"`
+	// CAFile, CertFile and KeyFile are as in TLS.
+	CAFile   string `yaml:"ca_file"`
+	CertFile string `yaml:"cert_file"`
+	KeyFile  string `yaml:"key_file"`
+	// Timeout of one request, 100 ms to 1 min.
+	Timeout time.Duration `yaml:"timeout"`
 }
 
 // S2STokens makes tokens from a title's own business-partner certificate.
 type S2STokens struct {
+	// CertificateFile and KeyFile are PEM files.
 	CertificateFile string `yaml:"certificate_file"`
 	KeyFile         string `yaml:"key_file"`
-	Sandbox         string `yaml:"sandbox"`
-	DelegationDir   string `yaml:"delegation_dir"`
-	ServiceURL      string `yaml:"service_url"`
-	XSTSURL         string `yaml:"xsts_url"`
+	// CAFile has the authorities to trust instead of the system's. Empty means the system's.
+	CAFile  string `yaml:"ca_file"`
+	Sandbox string `yaml:"sandbox"`
+	// DelegationDir has a delegation token for each sender. Empty means that tokens are the service's own.
+	DelegationDir string `yaml:"delegation_dir"`
+	// ServiceURL and XSTSURL are https:// URLs, or http:// on loopback. Empty means Microsoft's.
+	ServiceURL string `yaml:"service_url"`
+	XSTSURL    string `yaml:"xsts_url"`
+	// Timeout of getting one token, 100 ms to 1 min.
+	Timeout time.Duration `yaml:"timeout"`
+	// Limits are how many requests for tokens this worker may make, at most 16.
+	Limits []Window `yaml:"limits"`
 }
 
 // Quota is what the service is known to allow each key (a pair of sender and title).

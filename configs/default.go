@@ -26,7 +26,11 @@ func Default() Config {
 		},
 		Tokens: Tokens{
 			Source: TokensStatic,
-			S2S:    S2STokens{Sandbox: "RETAIL"},
+			HTTP:   HTTPTokens{Timeout: 10 * time.Second},
+			S2S: S2STokens{
+				Sandbox: "RETAIL", Timeout: 10 * time.Second,
+				Limits: []Window{{Max: 15, Per: 15 * time.Second}, {Max: 50, Per: 300 * time.Second}},
+			},
 		},
 		Quota: Quota{
 			Windows:            []Window{{Max: 7, Per: 15 * time.Second}, {Max: 50, Per: 300 * time.Second}},

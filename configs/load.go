@@ -14,8 +14,8 @@ const maxFileSize = 1 << 20
 // Getenv looks an environment variable up, as os.LookupEnv does.
 type Getenv = func(name string) (value string, set bool)
 
-// Load reads the file at path and checks it. An empty path means no file: the
-// defaults and the environment alone.
+// Load reads the file at path and checks it, with the certificates that it names for tokens. An empty path means no
+// file: the defaults and the environment alone.
 //
 // The error is of type Errors and names all that is wrong. Warnings are there with and without an error.
 func Load(path string, getenv Getenv) (Config, Warnings, error) {
@@ -27,6 +27,7 @@ func Load(path string, getenv Getenv) (Config, Warnings, error) {
 		return Config{}, nil, unreadable(path, err)
 	}
 	l := newLoader(path, getenv)
+	l.readsFiles = true
 	config, err := l.load(data)
 	l.warnReadable(mode)
 	return config, l.sortedWarnings(), err
@@ -53,7 +54,7 @@ func AdminListen(path string, getenv Getenv) (string, error) {
 }
 
 // Parse checks data, the text of a configuration file. The name stands for the file in
-// errors and warnings. Otherwise it is like Load.
+// errors and warnings. Otherwise it is like Load, but looks at no file.
 func Parse(name string, data []byte, getenv Getenv) (Config, Warnings, error) {
 	l := newLoader(name, getenv)
 	config, err := l.load(data)
@@ -100,6 +101,9 @@ type loader struct {
 	hidden map[string]bool
 	// failed are the paths with an error, which need no second one.
 	failed map[string]bool
+
+	// readsFiles has the files looked at that the configuration names.
+	readsFiles bool
 
 	errs  Errors
 	warns Warnings

@@ -72,6 +72,8 @@ type Warning struct {
 	Place
 	Path    string
 	Message string
+	// Unusable says that nothing is sent as long as it is so. A worker starts all the same: it goes on by itself.
+	Unusable bool
 }
 
 // String returns the place, the path and the message, with colons between them.

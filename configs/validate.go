@@ -10,12 +10,7 @@ import (
 	"strconv"
 	"strings"
 	"time"
-	"unicode"
 )
-
-// unavailable are the token sources that the schema knows and this version can't use
-// yet. Remove one here when it is built.
-var unavailable = []TokenSource{TokensHTTP, TokensS2S}
 
 // validate checks every value's range, and the values that must fit together.
 func (l *loader) validate() {
@@ -58,20 +53,6 @@ func (l *loader) validateXBL(x XBL) {
 	between(l, "xbl.timeout", x.Timeout, 100*time.Millisecond, 5*time.Minute)
 	oneOf(l, "xbl.on_ambiguous", x.OnAmbiguous, AmbiguousRetry, AmbiguousDeadLetter)
 	between(l, "xbl.max_retry_after", x.MaxRetryAfter, time.Second, 168*time.Hour)
-}
-
-func (l *loader) validateTokens(t Tokens) {
-	const path = "tokens.source"
-	oneOf(l, path, t.Source, TokensStatic, TokensFile, TokensHTTP, TokensS2S)
-	if slices.Contains(unavailable, t.Source) {
-		l.refuse(path, "%s is not available in this version yet: use static or file", t.Source)
-	}
-	if t.Source == TokensFile && t.File.Dir == "" {
-		l.refuse(l.firstSet("tokens.file.dir", path), "the source file needs tokens.file.dir, the folder with one file per sender")
-	}
-	if strings.ContainsFunc(t.Static.Authorization.Reveal(), unicode.IsControl) {
-		l.refuse(pathAuthorization, "must be one line without control characters: a header can't hold them")
-	}
 }
 
 func (l *loader) validateQuota(q Quota) {

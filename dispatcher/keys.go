@@ -49,6 +49,7 @@ func keyStateOf(s plan.State) queue.KeyState {
 	k := queue.KeyState{
 		Partition: s.Partition, TitleID: s.Key.TitleID, Sender: s.Key.Sender,
 		Calls: s.Calls, Open: s.Open, BlockedUntil: s.Blocked, ReservedUntil: s.Reserved, Until: s.Until,
+		NoTokenSince: s.NoToken, NoTokenWhy: s.Why,
 	}
 	for _, w := range s.Learnt {
 		k.Learnt = append(k.Learnt, queue.LearntWindow{Max: w.Max, Per: w.Per, Most: w.Most})

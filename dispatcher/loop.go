@@ -258,7 +258,7 @@ func (l *loop) call(ctx context.Context, c *plan.Call) {
 		users[i] = uint64(u)
 	}
 	err := l.caller.SendInvites(ctx, xbl.Invite{
-		TitleID: c.Key.TitleID, Sender: c.Key.Sender, InvitedUsers: users,
+		TitleID: c.Key.TitleID, Sender: c.Key.Sender, InvitedUsers: users, Urgent: c.Lane == queue.Interactive,
 		ConnectionString: c.ConnectionString, Platform: c.Platform,
 	})
 	failed, known := errors.AsType[*xbl.Error](err)

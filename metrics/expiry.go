@@ -4,44 +4,40 @@ import (
 	"time"
 
 	"github.com/prometheus/client_golang/prometheus"
-
-	"github.com/invitedhq/invited/xbl"
 )
 
-// Expiring is what a token source has that knows when its tokens end.
+// Expiring is a source of tokens that may know when they end.
 type Expiring interface {
-	// EarliestExpiry is the earliest NotAfter of the tokens that it gives now,
-	// the zero time where it knows of none. It is called with each scrape, from
-	// any goroutine.
+	// EarliestExpiry is the earliest NotAfter of the tokens in use, the zero time
+	// where it knows of none.
 	EarliestExpiry() time.Time
+	// CertificateEnds is when the certificate ends with which it gets tokens, the
+	// zero time where there is none.
+	CertificateEnds() time.Time
 }
 
-// WatchTokens registers the gauge of the earliest expiry, read when it is
-// scraped. It is absent as long as the source knows of none, or is not
-// Expiring at all, as xbl.Static and xbl.File are not, which are given tokens
-// without a date: 0 would say that one expired long ago, and no other number
-// that none is known.
-func WatchTokens(reg prometheus.Registerer, tokens xbl.TokenSource) {
-	source, _ := tokens.(Expiring)
-	reg.MustRegister(&expiryGauge{
-		source: source,
-		expiry: gauge("invited_token_expiry_timestamp_seconds", "seconds",
-			"When the first of the senders' tokens in use ends, in Unix time; absent where the token source does not know."),
-	})
+// WatchTokens registers the gauges of the earliest expiry and of the
+// certificate's end, read when they are scraped, by any goroutine. Each is absent
+// as long as the source knows none: 0 would say that it was long ago, and no other
+// number that none is known.
+func WatchTokens(reg prometheus.Registerer, source Expiring) {
+	reg.MustRegister(
+		&expiryGauge{source.EarliestExpiry, gauge("invited_token_expiry_timestamp_seconds", "seconds",
+			"When the first of the senders' tokens in use ends, in Unix time; absent where the token source does not know.")},
+		&expiryGauge{source.CertificateEnds, gauge("invited_token_certificate_expiry_timestamp_seconds", "seconds",
+			"When the certificate ends with which tokens are got, in Unix time; absent where there is none.")},
+	)
 }
 
 type expiryGauge struct {
-	source Expiring // nil: none
+	at     func() time.Time
 	expiry *prometheus.Desc
 }
 
 func (g *expiryGauge) Describe(ch chan<- *prometheus.Desc) { ch <- g.expiry }
 
 func (g *expiryGauge) Collect(ch chan<- prometheus.Metric) {
-	if g.source == nil {
-		return
-	}
-	if at := g.source.EarliestExpiry(); !at.IsZero() {
+	if at := g.at(); !at.IsZero() {
 		const milli = 1000
 		ch <- prometheus.MustNewConstMetric(g.expiry, prometheus.GaugeValue, float64(at.UnixMilli())/milli)
 	}

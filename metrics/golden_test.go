@@ -44,7 +44,7 @@ func requireIs(t *testing.T, file, want string) {
 func lived() *prometheus.Registry {
 	reg := prometheus.NewRegistry()
 	m := metrics.New(reg, metrics.Build{Version: "v1.2.3", Revision: "abc1234"})
-	metrics.WatchTokens(reg, &dated{earliest: time.Now().Add(time.Hour)})
+	metrics.WatchTokens(reg, &dated{earliest: time.Now().Add(time.Hour), certificate: time.Now().Add(365 * 24 * time.Hour)})
 	m.Watch(reg, worker{holds: dispatcher.Snapshot{
 		InFlight: 2, Partitions: 5, Held: plan.Held{Blocked: map[uint32]int{730: 3}, QuotaBound: true},
 	}}, waiting{stats: queue.Stats{
@@ -110,26 +110,27 @@ func TestPromlintHasNothingToSay(t *testing.T) {
 // What others rely on: names, types and labels. A change here is a breaking one.
 func TestTheMetricsAreThoseOfTheContract(t *testing.T) {
 	contract := map[string]string{
-		"invited_jobs_total":                     "counter: lane outcome title",
-		"invited_recipients_total":               "counter: lane outcome title",
-		"invited_calls_total":                    "counter: result title",
-		"invited_call_duration_seconds":          "histogram: title",
-		"invited_call_recipients":                "histogram: lane",
-		"invited_calls_in_flight":                "gauge:",
-		"invited_delivery_seconds":               "histogram: lane",
-		"invited_throttle_seconds_total":         "counter: title",
-		"invited_keys_blocked":                   "gauge: title",
-		"invited_queue_jobs":                     "gauge: lane title",
-		"invited_queue_held_jobs":                "gauge: title",
-		"invited_queue_oldest_seconds":           "gauge: lane",
-		"invited_queue_partitions":               "gauge:",
-		"invited_dead_letters_total":             "counter: reason title",
-		"invited_redeliveries_total":             "counter: lane",
-		"invited_token_refreshes_total":          "counter: result",
-		"invited_token_expiry_timestamp_seconds": "gauge:",
-		"invited_partitions_owned":               "gauge:",
-		"invited_quota_bound":                    "gauge:",
-		"invited_build_info":                     "gauge: goversion revision version",
+		"invited_jobs_total":                                 "counter: lane outcome title",
+		"invited_recipients_total":                           "counter: lane outcome title",
+		"invited_calls_total":                                "counter: result title",
+		"invited_call_duration_seconds":                      "histogram: title",
+		"invited_call_recipients":                            "histogram: lane",
+		"invited_calls_in_flight":                            "gauge:",
+		"invited_delivery_seconds":                           "histogram: lane",
+		"invited_throttle_seconds_total":                     "counter: title",
+		"invited_keys_blocked":                               "gauge: title",
+		"invited_queue_jobs":                                 "gauge: lane title",
+		"invited_queue_held_jobs":                            "gauge: title",
+		"invited_queue_oldest_seconds":                       "gauge: lane",
+		"invited_queue_partitions":                           "gauge:",
+		"invited_dead_letters_total":                         "counter: reason title",
+		"invited_redeliveries_total":                         "counter: lane",
+		"invited_token_refreshes_total":                      "counter: result",
+		"invited_token_expiry_timestamp_seconds":             "gauge:",
+		"invited_token_certificate_expiry_timestamp_seconds": "gauge:",
+		"invited_partitions_owned":                           "gauge:",
+		"invited_quota_bound":                                "gauge:",
+		"invited_build_info":                                 "gauge: goversion revision version",
 	}
 	inFakeTime(t, func(t *testing.T, reg *prometheus.Registry) {
 		there := map[string]string{}

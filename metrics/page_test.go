@@ -44,11 +44,15 @@ var advice = map[string]string{
 		"the cause is gone. `expired` says that there is too little quota or too few workers, `invalid` that a producer is wrong.",
 	"invited_redeliveries_total": "Some whenever jobs in hand are given back: at a restart, a hand-over, a campaign's pause. " +
 		"A steady rate without one says that workers crash, or are cut off from NATS.",
-	"invited_token_refreshes_total": "Alert on an increase of any result but `ok`: a sender's jobs wait for a token. The worker's log says whose, " +
-		"unless senders are players (`xbl.audience: server`). Attempts are repeated while there is none.",
+	"invited_token_refreshes_total": "Alert on an increase of `missing`, `invalid`, `refused` or `denied`: a sender's jobs wait for a token, and a " +
+		"person must act. `invitectl status` says whose and why. `unavailable` and `throttled` heal by themselves: what makes tokens is in trouble, " +
+		"or is asked too often; while the old token serves nobody waits. Each call that finds no token counts, so it goes on counting as long as jobs wait.",
 	"invited_token_expiry_timestamp_seconds": "Alert on `invited_token_expiry_timestamp_seconds - time() < 600`: what should have refreshed it " +
-		"does not. With `tokens.source` `static` and `file` there is no such series, as those tokens come without a date: " +
+		"does not. Tokens of senders that sent nothing in the last five minutes do not count. With `tokens.source` `static` and `file` there is no such " +
+		"series, as those tokens come without a date: " +
 		"watch `invited_token_refreshes_total{result=\"refused\"}` and `invited_calls_total{result=\"unauthorized\"}`.",
+	"invited_token_certificate_expiry_timestamp_seconds": "Alert weeks before it: a new Business Partner Certificate takes a person in Partner Center. " +
+		"It is read from disk with each scrape, so that a renewed one shows at once.",
 	"invited_partitions_owned": "The sum over workers is `nats.partitions`, but for seconds while they are handed over. Less for longer: " +
 		"nobody sends what is in the others. A worker with 0 beside others: there are more workers than partitions.",
 	"invited_quota_bound": "A worker with 1 would not be faster with others beside it: do not scale up for it. " +

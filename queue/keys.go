@@ -29,6 +29,10 @@ type KeyState struct {
 	Learnt []LearntWindow
 	// ReservedUntil is until when campaigns leave the reserve to players; zero: they do not.
 	ReservedUntil time.Time
+	// NoTokenSince is since when the key waits for a token; zero: it does not. It is for people: the next owner asks itself.
+	NoTokenSince time.Time
+	// NoTokenWhy says why there is none: one line of at most 240 bytes is stored of it.
+	NoTokenWhy string
 	// Until is when nothing of it matters any more.
 	Until time.Time
 }
@@ -60,6 +64,8 @@ type keyRecord struct {
 	BlockedFor int64          `json:"blockedFor,omitzero"`
 	Learnt     []windowRecord `json:"learnt,omitempty"`
 	Reserved   int64          `json:"reservedFor,omitzero"`
+	NoToken    string         `json:"noToken,omitzero"`    // why there is none; empty: there is one
+	NoTokenFor int64          `json:"noTokenFor,omitzero"` // for how long
 }
 
 type windowRecord struct {
@@ -150,6 +156,9 @@ func recordOf(s KeyState, now time.Time) keyRecord {
 	if left := s.ReservedUntil.Sub(now); !s.ReservedUntil.IsZero() && left > 0 {
 		r.Reserved = left.Milliseconds()
 	}
+	if !s.NoTokenSince.IsZero() {
+		r.NoToken, r.NoTokenFor = cut(printable(s.NoTokenWhy), maxWhy), max(now.Sub(s.NoTokenSince).Milliseconds(), 0)
+	}
 	for _, w := range s.Learnt {
 		r.Learnt = append(r.Learnt, windowRecord{w.Max, w.Per.Milliseconds(), w.Most})
 	}
@@ -162,6 +171,7 @@ func recordOf(s KeyState, now time.Time) keyRecord {
 const (
 	maxKeyCalls = 1 << 20 // more than the largest window that can be configured, and what is in flight
 	maxLearnt   = 64
+	maxWhy      = 240
 	maxBlock    = keysKept + time.Second // the longest Retry-After that is believed, and some rounding
 )
 
@@ -203,6 +213,9 @@ func stateOf(subject string, data []byte, stored time.Time) (KeyState, error) {
 	}
 	if r.Reserved > 0 {
 		s.ReservedUntil = stored.Add(milliseconds(r.Reserved, keysKept))
+	}
+	if why := cut(printable(r.NoToken), maxWhy); why != "" {
+		s.NoTokenSince, s.NoTokenWhy = stored.Add(-milliseconds(r.NoTokenFor, longestRun)), why
 	}
 	for _, w := range r.Learnt {
 		if w.Max > 0 && w.Per > 0 && w.Most >= 0 {

@@ -23,6 +23,7 @@ type Overview struct {
 	Campaigns  int           // of which a job waits
 	Dead       []ReasonCount // dead letters, in the order of Reasons; a reason without any is left out
 	Blocked    []BlockedKey  // senders and titles inside a Retry-After: the one that is over next comes first
+	NoToken    []LackingKey  // senders and titles that wait for a token: the one that has waited longest comes first
 }
 
 // WorkerSeen is a worker that has a lease.
@@ -59,6 +60,14 @@ type BlockedKey struct {
 	TitleID uint32
 	Sender  string
 	Until   time.Time
+}
+
+// LackingKey is a sender and title with jobs, and without a token to send them with.
+type LackingKey struct {
+	TitleID uint32
+	Sender  string
+	Since   time.Time
+	Why     string // one line, without a token
 }
 
 // Overview says who works, and what waits. It reads what each worker says of
@@ -213,6 +222,9 @@ func (r *Reader) seeBlocked(ctx context.Context, o *Overview) error {
 		if err == nil && key.BlockedUntil.After(info.TimeStamp) {
 			o.Blocked = append(o.Blocked, BlockedKey{key.TitleID, key.Sender, key.BlockedUntil})
 		}
+		if err == nil && !key.NoTokenSince.IsZero() {
+			o.NoToken = append(o.NoToken, LackingKey{key.TitleID, key.Sender, key.NoTokenSince, key.NoTokenWhy})
+		}
 		return nil // one that can't be read blocks nobody: see loadKeys
 	})
 	if err != nil {
@@ -220,6 +232,9 @@ func (r *Reader) seeBlocked(ctx context.Context, o *Overview) error {
 	}
 	slices.SortFunc(o.Blocked, func(a, b BlockedKey) int {
 		return cmp.Or(a.Until.Compare(b.Until), cmp.Compare(a.TitleID, b.TitleID), cmp.Compare(a.Sender, b.Sender))
+	})
+	slices.SortFunc(o.NoToken, func(a, b LackingKey) int {
+		return cmp.Or(a.Since.Compare(b.Since), cmp.Compare(a.TitleID, b.TitleID), cmp.Compare(a.Sender, b.Sender))
 	})
 	return nil
 }

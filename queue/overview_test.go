@@ -1,6 +1,7 @@
 package queue_test
 
 import (
+	"strings"
 	"testing"
 	"time"
 
@@ -107,6 +108,28 @@ func TestAnOverviewSaysWhoIsBlockedAndForHowLong(t *testing.T) {
 		o = f.overview()
 		require.Len(t, o.Blocked, 1)
 		assert.Equal(t, "bob", o.Blocked[0].Sender)
+	})
+}
+
+func TestAnOverviewSaysWhoHasNoTokenAndWhy(t *testing.T) {
+	inFakeTime(t, queue.Options{}, func(t *testing.T, f *fixture) {
+		now := time.Now()
+		f.saveKey(queue.KeyState{
+			Partition: 1, TitleID: 100, Sender: "bob", NoTokenSince: now.Add(-time.Minute),
+			NoTokenWhy: "missing:\r\n" + strings.Repeat("ü", 500), Until: now.Add(10 * time.Second),
+		})
+		f.saveKey(queue.KeyState{Partition: 0, TitleID: 100, Sender: "ada", NoTokenSince: now.Add(-time.Hour), NoTokenWhy: "banned", Until: now.Add(10 * time.Second)})
+		f.raw("invites.keys.2.100.free", `{"noTokenFor":90000}`)
+		o := f.overview()
+		require.Len(t, o.NoToken, 2)
+		assert.Equal(t, []string{"ada", "bob"}, []string{o.NoToken[0].Sender, o.NoToken[1].Sender}, "who has waited longest comes first")
+		assert.WithinDuration(t, o.At.Add(-time.Hour), o.NoToken[0].Since, 100*time.Millisecond)
+		assert.Equal(t, "banned", o.NoToken[0].Why)
+		assert.LessOrEqual(t, len(o.NoToken[1].Why), 240)
+		assert.Regexp(t, "^missing:  ü+…$", o.NoToken[1].Why)
+		f.saveKey(queue.KeyState{Partition: 0, TitleID: 100, Sender: "ada", Until: now.Add(time.Hour)})
+		time.Sleep(20 * time.Second)
+		assert.Empty(t, f.overview().NoToken, "one has a token, and of the other nothing was heard any more")
 	})
 }
 

@@ -255,6 +255,7 @@ func FuzzKeyRecord(f *testing.F) {
 		`{"ago":[5,1],"n":[100,2]}`, `{"ago":[1],"n":[]}`, `{"ago":[],"n":[1]}`, `{"ago":[0],"n":[1000000000000]}`, `{"open":9223372036854775807}`,
 		`{"ago":[-9223372036854775808,9223372036854775807]}`, `{"blockedFor":9223372036854775807}`, `{"ago":[1],"n":[-1]}`,
 		`{"learnt":[{"max":-1,"perMs":1},{"max":1,"perMs":9223372036854775807}]}`, `{"open":-1}`, `[]`, `{"ago":[1.5]}`, `null`,
+		`{"noToken":"token of sender \"ada\" is missing","noTokenFor":60000}`, `{"noToken":"\u0000\r\n","noTokenFor":-1}`,
 		`{"reservedFor":900000}`, `{"reservedFor":9223372036854775807}`, `{"reservedFor":-1}`,
 	} {
 		f.Add(subject, []byte(seed))
@@ -279,6 +280,9 @@ func FuzzKeyRecord(f *testing.F) {
 		require.LessOrEqual(t, calls, maxKeyCalls)
 		require.False(t, s.BlockedUntil.After(publishedAt.Add(maxBlock)), "%v", s.BlockedUntil)
 		require.False(t, s.ReservedUntil.After(publishedAt.Add(keysKept)), "%v", s.ReservedUntil)
+		require.LessOrEqual(t, len(s.NoTokenWhy), maxWhy)
+		require.Equal(t, s.NoTokenSince.IsZero(), s.NoTokenWhy == "")
+		require.False(t, s.NoTokenSince.After(publishedAt) || strings.ContainsAny(s.NoTokenWhy, "\r\n\x00"), "%v %q", s.NoTokenSince, s.NoTokenWhy)
 		require.LessOrEqual(t, len(s.Learnt), maxLearnt)
 		for _, w := range s.Learnt {
 			require.True(t, w.Max > 0 && w.Most >= 0 && w.Per > 0 && w.Per <= keysKept, "%v", w)

@@ -28,6 +28,8 @@ const (
 type Client struct {
 	options Options
 	base    *url.URL
+	// priority is the source of tokens, where it can hurry for a player who waits; else nil.
+	priority PrioritySource
 	// http1 says that the connection made last speaks HTTP/1; see getBody.
 	http1 atomic.Bool
 	// Header values that are the same in every call; nobody writes to them.
@@ -44,9 +46,11 @@ func NewClient(o Options) (*Client, error) {
 	if err != nil {
 		return nil, err
 	}
+	priority, _ := o.Tokens.(PrioritySource)
 	return &Client{
 		options:         o,
 		base:            base,
+		priority:        priority,
 		contentType:     []string{"application/json"},
 		contractVersion: []string{"1"},
 		userAgent:       []string{o.UserAgent},
@@ -79,7 +83,7 @@ func (c *Client) send(caller context.Context, inv *Invite) *Error {
 	}
 	ctx, cancel := context.WithTimeout(caller, c.options.Timeout)
 	defer cancel()
-	token, err := c.options.Tokens.Token(ctx, inv.Sender)
+	token, err := c.token(ctx, inv)
 	if err == nil && token.IsZero() {
 		err = errors.New("the token source gave an empty token")
 	}
@@ -87,8 +91,13 @@ func (c *Client) send(caller context.Context, inv *Invite) *Error {
 		return noToken(caller, err)
 	}
 	var w wire
-	ctx = httptrace.WithClientTrace(ctx, w.trace(&c.http1))
-	response, err := c.options.Transport.RoundTrip(c.request(ctx, inv, body, token))
+	request := c.request(httptrace.WithClientTrace(ctx, w.trace(&c.http1)), inv, body, token)
+	signedAt, err := token.sign(request, body)
+	if err != nil {
+		return noToken(caller, err)
+	}
+	began := time.Now()
+	response, err := c.options.Transport.RoundTrip(request)
 	if err == nil && response == nil {
 		err = errors.New("the transport returned neither an answer nor an error")
 	}
@@ -104,7 +113,11 @@ func (c *Client) send(caller context.Context, inv *Invite) *Error {
 		late := time.AfterFunc(bodyWithin, cancel)
 		defer late.Stop()
 	}
-	return c.judge(response, inv.Sender, token)
+	e = c.judge(response, inv.Sender, token)
+	if token.heard(response.Header, signedAt, time.Since(began)) && e != nil && e.Status == http.StatusForbidden {
+		e.Kind, e.Detail = Transient, "this machine's clock was wrong, and with it the signature; it goes by the service's now. "+e.Detail
+	}
+	return e
 }
 
 // request builds the HTTP request by hand: parsing a URL that is known anyway would cost more than the rest of it.

@@ -38,6 +38,8 @@
 //
 // A [TokenSource] gives the Authorization value of each call. [Static] has one for every sender; [File] reads one file
 // per sender and notices when it changes. After a 401 both hold the refused token back until there is another one, and
-// try it once a minute in case the service was wrong. A [Token] can be printed, logged and encoded in any way without
+// try it once a minute in case the service was wrong. Package xbl/tokens gets tokens from whoever makes them. A token may
+// want each call signed ([Token.SignedBy]), and a source may serve calls first that a player waits for ([PrioritySource]).
+// A [Token] can be printed, logged and encoded in any way without
 // showing itself, and no error of this package contains one, even if the service sends it back.
 package xbl

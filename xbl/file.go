@@ -85,13 +85,14 @@ func (f *files) path(sender string) (string, *TokenError) {
 	if f.dir == "" {
 		return "", &TokenError{Kind: TokenMissing, Sender: sender, Detail: "set tokens.file.dir to the directory of the token files"}
 	}
-	if !validSender(sender) {
+	if !ValidSender(sender) {
 		return "", &TokenError{Kind: TokenInvalid, Sender: sender, Detail: "a sender is 1 to 64 of A-Z a-z 0-9 _ -"}
 	}
 	return filepath.Join(f.dir, sender), nil
 }
 
-func validSender(s string) bool {
+// ValidSender says whether s can be a sender: 1 to 64 of A-Z a-z 0-9 _ -.
+func ValidSender(s string) bool {
 	for i := range len(s) {
 		switch c := s[i]; {
 		case 'a' <= c && c <= 'z', 'A' <= c && c <= 'Z', '0' <= c && c <= '9', c == '_', c == '-':

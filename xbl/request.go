@@ -22,6 +22,8 @@ type Invite struct {
 	ConnectionString string
 	// Platform restricts where the invite is shown, such as "Scarlett" or "Win32"; "" means any.
 	Platform string
+	// Urgent says that a player waits for it: see [PrioritySource]. It is no part of the request.
+	Urgent bool
 }
 
 // check finds what would make a request the API can't read. The finer rules are the API's: it answers 400 to them.

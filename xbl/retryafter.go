@@ -51,3 +51,9 @@ func parseRetryAfter(value string, now time.Time) (time.Duration, bool) {
 	}
 	return time.Duration(seconds) * time.Second, true
 }
+
+// RetryAfter is how long an answer says to wait, for who reads those of another service by the same rules: Retry-After
+// in seconds or as a date, 15 s where there is none that can be read; from one second to limit.
+func RetryAfter(header http.Header, now time.Time, limit time.Duration) time.Duration {
+	return retryAfter(header, 0, now, limit)
+}

@@ -15,7 +15,8 @@ import (
 // TokenSource finds the token that invites of a sender are sent with. Both methods are called from many goroutines at
 // once, and Token before every call: it must be cheap while nothing changed.
 type TokenSource interface {
-	// Token returns the token to use now. Errors are best a [*TokenError]; they must not contain a token.
+	// Token returns the token to use now. Errors are best a [*TokenError]; they must not contain a token. A source that has
+	// none yet must not take long to say so: the caller holds a place among its calls in flight meanwhile.
 	Token(ctx context.Context, sender string) (Token, error)
 	// Refused says that the API answered 401 to exactly this token. A source that has a newer one by now ignores it.
 	Refused(sender string, t Token)
@@ -29,6 +30,9 @@ type Token struct {
 	secret *string
 	// trial is set on a token that the API refused before and that is tried again; see [refusal].
 	trial *refusal
+	// signer signs calls that are made with the token; nil: they need no signature. A pointer to an interface, since fmt prints
+	// that as an address, with every verb: what is behind it may be a private key.
+	signer *Signer
 	// NotAfter is when the token ends, zero where that is not known.
 	NotAfter time.Time
 }
@@ -72,6 +76,10 @@ func checkAuthorization(s string) string {
 	}
 }
 
+// Authorization is the value of the header, for whoever makes another call with it than an invite. It is the secret
+// itself: it must not be printed, logged or stored.
+func (t Token) Authorization() string { return t.authorization() }
+
 // IsZero says that there is no token.
 func (t Token) IsZero() bool { return t.secret == nil }
 
@@ -104,58 +112,3 @@ func (Token) MarshalText() ([]byte, error) { return []byte(redacted), nil }
 
 // MarshalJSON returns "[redacted]" as a JSON string.
 func (Token) MarshalJSON() ([]byte, error) { return json.Marshal(redacted) }
-
-// TokenErrorKind says why a source has no token to give. The set is closed.
-type TokenErrorKind uint8
-
-const (
-	// TokenMissing: nobody has provided one.
-	TokenMissing TokenErrorKind = iota + 1
-	// TokenInvalid: what was provided can't be used.
-	TokenInvalid
-	// TokenRefused: the API refused it and there is no other yet.
-	TokenRefused
-)
-
-// TokenErrorKinds are all of them.
-func TokenErrorKinds() []TokenErrorKind {
-	return []TokenErrorKind{TokenMissing, TokenInvalid, TokenRefused}
-}
-
-// String is "missing", "invalid" or "refused".
-func (k TokenErrorKind) String() string {
-	switch k {
-	case TokenMissing:
-		return "missing"
-	case TokenInvalid:
-		return "invalid"
-	case TokenRefused:
-		return "refused"
-	default:
-		return "TokenErrorKind(" + strconv.Itoa(int(k)) + ")"
-	}
-}
-
-// TokenError is the error of the token sources in this package. [errors.As] finds it in the [*Error] of a call.
-type TokenError struct {
-	Kind   TokenErrorKind
-	Sender string
-	// Detail names the setting or file and the way out, never its content.
-	Detail string
-	// RetryAt is set for TokenRefused: when the source gives the same token once more, if no other came before.
-	RetryAt time.Time
-	// Err is the cause where there is one, such as an error of the file system.
-	Err error
-}
-
-// Error is one line. The sender is quoted and cut, as it may be any text.
-func (e *TokenError) Error() string {
-	s := fmt.Sprintf("token of sender %.80q is %s: %s", e.Sender, e.Kind, e.Detail)
-	if e.Err != nil {
-		s += ": " + e.Err.Error()
-	}
-	return s
-}
-
-// Unwrap returns the cause.
-func (e *TokenError) Unwrap() error { return e.Err }

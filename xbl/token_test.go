@@ -99,10 +99,15 @@ func TestEachAttemptToGetATokenIsTold(t *testing.T) {
 	assert.Equal(t, []string{"ok", "invalid"}, told)
 }
 
-func TestTokenErrorKindsAreNamed(t *testing.T) {
-	assert.Equal(t, "missing invalid refused TokenErrorKind(0)",
-		strings.Join([]string{TokenMissing.String(), TokenInvalid.String(), TokenRefused.String(), TokenErrorKind(0).String()}, " "))
-	assert.Equal(t, []TokenErrorKind{TokenMissing, TokenInvalid, TokenRefused}, TokenErrorKinds())
+func TestTokenErrorKindsAreNamedAndSayWhetherTimeHelps(t *testing.T) {
+	names := map[string]bool{}
+	for _, k := range TokenErrorKinds() {
+		names[k.String()] = k.NeedsAct()
+	}
+	assert.Equal(t, map[string]bool{
+		"missing": true, "invalid": true, "refused": true, "denied": true, "throttled": false, "unavailable": false,
+	}, names)
+	assert.Equal(t, "TokenErrorKind(0)", TokenErrorKind(0).String())
 	e := &TokenError{Kind: TokenMissing, Sender: strings.Repeat("\n", 1000), Detail: "write it"}
 	assert.Less(t, len(e.Error()), 300, "a sender may be any text: %s", e)
 	assert.NotContains(t, e.Error(), "\n")

@@ -52,7 +52,7 @@ func (t *tool) command() *cobra.Command {
 	flags.BoolVar(&t.json, "json", false, "print JSON, a line an item, for scripts")
 	root.PersistentPreRun = func(*cobra.Command, []string) { t.chooseServer() }
 	root.AddCommand(newSendCommand(t), newCampaignCommand(t), newResultsCommand(t), newDeadCommand(t), newStatusCommand(t),
-		newBenchCommand(t))
+		newTokenCommand(t), newBenchCommand(t))
 	t.endWhenRefused(root)
 	return root
 }

@@ -187,6 +187,10 @@ func TestGoldenStatus(t *testing.T) {
 		},
 		Lanes: []queue.LaneSeen{{Lane: queue.Interactive, Jobs: 12, Oldest: now.Add(-4 * time.Second)}, {Lane: queue.Bulk, Jobs: 6250, Oldest: now.Add(-time.Hour)}},
 		Dead:  []queue.ReasonCount{{Reason: queue.Rejected, Letters: 1200}, {Reason: queue.Expired, Letters: 3}},
+		NoToken: []queue.LackingKey{
+			{TitleID: 730, Sender: "ada", Since: now.Add(-90 * time.Minute), Why: `token of sender "ada" is missing: the token broker answered 404`},
+			{TitleID: 1739947436, Sender: "cup-bot", Since: now.Add(-12 * time.Second), Why: "hostile\x1b[31m"},
+		},
 		Blocked: []queue.BlockedKey{
 			{TitleID: 730, Sender: "ada", Until: now.Add(12 * time.Second)}, {TitleID: 1739947436, Sender: "cup-bot", Until: now.Add(2 * time.Hour)},
 		},

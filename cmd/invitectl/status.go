@@ -18,7 +18,8 @@ func newStatusCommand(t *tool) *cobra.Command {
 		Use:   "status",
 		Short: "Show which workers there are, who owns what, what waits, and who is blocked",
 		Long: `status shows what all workers together look like from NATS: those that have a lease, the partitions of each, and those that
-nobody owns (their jobs wait); the jobs that wait in each lane; dead letters; senders and titles that the service told to wait.`,
+nobody owns (their jobs wait); the jobs that wait in each lane; dead letters; senders and titles that the service told to wait, and
+those that have no token, and why.`,
 		Example: `  invitectl status
   invitectl status --json | jq '.partitions[] | select(.owner == null)'`,
 		Args: cli.NoArgs,
@@ -53,6 +54,7 @@ type (
 		CampaignsWaiting int                  `json:"campaignsWaiting"` // of which a job waits
 		DeadLetters      map[queue.Reason]int `json:"deadLetters"`
 		Blocked          []blockedItem        `json:"blocked"`
+		NoToken          []lackingItem        `json:"noToken"`
 	}
 	workerItem struct {
 		Name       string    `json:"name"`
@@ -77,12 +79,18 @@ type (
 		Until   time.Time `json:"until"`
 		Seconds float64   `json:"seconds"` // until then
 	}
+	lackingItem struct {
+		TitleID uint32    `json:"titleId"`
+		Sender  string    `json:"sender"`
+		Since   time.Time `json:"since"`
+		Why     string    `json:"why"`
+	}
 )
 
 func itemOfOverview(o queue.Overview) overviewItem {
 	item := overviewItem{
 		At: o.At.UTC(), CampaignsWaiting: o.Campaigns, DeadLetters: make(map[queue.Reason]int),
-		Workers: []workerItem{}, Partitions: []partitionItem{}, Blocked: []blockedItem{},
+		Workers: []workerItem{}, Partitions: []partitionItem{}, Blocked: []blockedItem{}, NoToken: []lackingItem{},
 	}
 	owned := make(map[string][]int)
 	for _, p := range o.Partitions {
@@ -105,6 +113,9 @@ func itemOfOverview(o queue.Overview) overviewItem {
 	for _, b := range o.Blocked {
 		item.Blocked = append(item.Blocked, blockedItem{b.TitleID, b.Sender, b.Until.UTC(), b.Until.Sub(o.At).Seconds()})
 	}
+	for _, k := range o.NoToken {
+		item.NoToken = append(item.NoToken, lackingItem{k.TitleID, k.Sender, k.Since.UTC(), k.Why})
+	}
 	return item
 }
 
@@ -126,8 +137,22 @@ func (t *tool) printOverview(o queue.Overview) error {
 		}
 		_ = list.write(&b, paint) // into memory
 	}
+	printLacking(&b, item, paint)
 	_, err := fmt.Fprint(t.out, b.String())
 	return err
+}
+
+func printLacking(b *strings.Builder, item overviewItem, paint style) {
+	if len(item.NoToken) == 0 {
+		return
+	}
+	fmt.Fprintf(b, "\n%s\n", paint.paint(bold, "without a token: their jobs wait for one, and none is lost"))
+	list := table{head: []string{"  TITLE", "SENDER", "FOR", "WHY"}, right: []bool{2: true, 3: false}}
+	for _, k := range item.NoToken {
+		list.add(cell{text: fmt.Sprintf("  %d", k.TitleID)}, cell{text: k.Sender}, cell{span(item.At.Sub(k.Since)), red},
+			cell{text: cli.Printable(k.Why)})
+	}
+	_ = list.write(b, paint) // into memory
 }
 
 func printWorkers(b *strings.Builder, item overviewItem, paint style) {

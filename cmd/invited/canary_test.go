@@ -96,6 +96,8 @@ func TestNoTokenGetsOut(t *testing.T) {
 	for source, options := range map[string]harness.WorkerOptions{
 		"static": {Config: fmt.Sprintf("tokens: {static: {authorization: %q}}", canary)},
 		"file":   {Tokens: tokens},
+		"http":   {Config: brokerOfCanaries(t)},
+		"s2s":    {Config: authOfCanaries(t)},
 	} {
 		t.Run(source, func(t *testing.T) {
 			api := newEcho(t)
@@ -139,7 +141,8 @@ func TestNoTokenGetsOut(t *testing.T) {
 			maps.Copy(let, filesOf(t, worker.Data)) // messages, their headers, consumers, and what the server keeps
 			assert.Contains(t, let["error output"], `"level":"DEBUG"`, "all that can be logged was")
 			assert.Contains(t, let["invitectl dead show --all"], "can't use", "the API's own words are shown, without the token")
-			assertSilent(t, let, canaryHash, canarySecret, url.QueryEscape(canary), canarySecret[:20], canarySecret[20:])
+			assertSilent(t, let, canaryHash, canarySecret, url.QueryEscape(canary), canarySecret[:20], canarySecret[20:],
+				canaryKey, canaryService, canaryDelegation)
 		})
 	}
 }

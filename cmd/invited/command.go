@@ -5,6 +5,7 @@ import (
 	"io"
 	"log/slog"
 	"os"
+	"slices"
 	"strings"
 
 	"github.com/spf13/cobra"
@@ -83,6 +84,9 @@ func newCheckConfigCommand(out, errOut io.Writer) *cobra.Command {
 			}
 			if err != nil {
 				fmt.Fprintln(errOut, err)
+				return cli.ErrSilent
+			}
+			if slices.ContainsFunc(warnings, func(w configs.Warning) bool { return w.Unusable }) {
 				return cli.ErrSilent
 			}
 			if show {

@@ -2,6 +2,7 @@ package main
 
 import (
 	"bytes"
+	"fmt"
 	"log/slog"
 	"os"
 	"path/filepath"
@@ -15,6 +16,7 @@ import (
 	"github.com/invitedhq/invited/cmd/internal/cli"
 	"github.com/invitedhq/invited/cmd/internal/harness"
 	"github.com/invitedhq/invited/queue"
+	"github.com/invitedhq/invited/xbl/tokens/wire/wiretest"
 	"github.com/invitedhq/invited/xbl/xblsim"
 )
 
@@ -44,6 +46,21 @@ func TestCheckConfigNamesThePlace(t *testing.T) {
 	assert.Contains(t, errOut, "quota.windows[0].max")
 	assert.Contains(t, errOut, file+":3:3", "all that is wrong is told at once")
 	assert.Contains(t, errOut, "max_in_flight", "with the key that was meant")
+}
+
+func TestCheckConfigFailsWhereNothingCouldBeSent(t *testing.T) {
+	a := wiretest.NewAuthority(t)
+	certFile, keyFile := a.Issue(t, "partner", time.Now().Add(-48*time.Hour), time.Now().Add(-time.Hour))
+	file := filepath.Join(t.TempDir(), "invited.yaml")
+	require.NoError(t, os.WriteFile(file, fmt.Appendf(nil,
+		"xbl: {audience: server}\ntokens: {source: s2s, s2s: {certificate_file: %q, key_file: %q}}\n", certFile, keyFile), 0o600))
+	status, out, errOut := run(t, "check-config", file)
+	assert.Equal(t, 1, status, "a worker would start, and wait for another certificate")
+	assert.Empty(t, out)
+	assert.Contains(t, errOut, "tokens.s2s.certificate_file: the certificate ended on")
+	a.Valid(t, "partner")
+	status, _, errOut = run(t, "check-config", file)
+	assert.Zero(t, status, errOut)
 }
 
 func TestCheckConfigPrintsWhatTakesEffectWithoutSecrets(t *testing.T) {

@@ -10,6 +10,7 @@ import (
 	"github.com/stretchr/testify/assert"
 	"github.com/stretchr/testify/require"
 
+	"github.com/invitedhq/invited/cmd/internal/sources"
 	"github.com/invitedhq/invited/configs"
 	"github.com/invitedhq/invited/queue"
 	"github.com/invitedhq/invited/xbl"
@@ -54,11 +55,12 @@ func (d dated) EarliestExpiry() time.Time { return d.at }
 
 func TestTheExpiryIsThatOfTheTokenSourceOfNow(t *testing.T) {
 	at := time.Unix(1_800_000_000, 0)
-	source := newReplaceable(dated{at: at})
+	source := newReplaceable(&sources.Source{TokenSource: dated{at: at}})
 	assert.Equal(t, at, source.EarliestExpiry())
-	source.replace(xbl.Static("XBL3.0 x=hash;s3cret"))
+	source.replace(&sources.Source{TokenSource: xbl.Static("XBL3.0 x=hash;s3cret")})
 	assert.Zero(t, source.EarliestExpiry(), "it has no date")
-	source.replace(dated{at: at.Add(time.Hour)})
+	assert.Zero(t, source.CertificateEnds(), "and no certificate")
+	source.replace(&sources.Source{TokenSource: dated{at: at.Add(time.Hour)}})
 	assert.Equal(t, at.Add(time.Hour), source.EarliestExpiry())
 }
 

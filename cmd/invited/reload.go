@@ -1,23 +1,19 @@
 package main
 
 import (
-	"context"
 	"log/slog"
 	"os"
 	"os/signal"
 	"strings"
 	"sync"
-	"sync/atomic"
 	"syscall"
-	"time"
 
 	"github.com/coreos/go-systemd/v22/daemon"
 
+	"github.com/invitedhq/invited/cmd/internal/sources"
 	"github.com/invitedhq/invited/configs"
 	"github.com/invitedhq/invited/dispatcher"
-	"github.com/invitedhq/invited/metrics"
 	"github.com/invitedhq/invited/queue"
-	"github.com/invitedhq/invited/xbl"
 )
 
 // reloader reads the configuration again at SIGHUP, puts in force what can be
@@ -93,12 +89,14 @@ func (r *reloader) reload(
 	now.Quota, now.Tokens, now.Log.Level = read.Quota, read.Tokens, read.Log.Level
 	changed := configs.Changes(old, now)
 	if anyOf(changed, "tokens.") {
-		source, err := tokenSource(read.Tokens, w.metrics.TokenRefreshed)
+		source, err := sources.New(read.Tokens, w.metrics.TokenRefreshed)
 		if err != nil {
 			w.log.Error("tokens can't be had as the configuration says; nothing is changed", "error", err)
 			return old
 		}
 		tokens.replace(source)
+	} else {
+		tokens.retry()
 	}
 	if anyOf(changed, "quota.") {
 		c := dispatcherConfig(now, queue.Options{}, w.log).Plan
@@ -129,37 +127,3 @@ func anyOf(changed []configs.Change, prefix string) bool {
 	}
 	return false
 }
-
-// replaceable is a token source that can be replaced while it is used.
-type replaceable struct {
-	now atomic.Pointer[xbl.TokenSource]
-}
-
-var (
-	_ xbl.TokenSource  = (*replaceable)(nil)
-	_ metrics.Expiring = (*replaceable)(nil)
-)
-
-func newReplaceable(s xbl.TokenSource) *replaceable {
-	r := new(replaceable)
-	r.replace(s)
-	return r
-}
-
-func (r *replaceable) replace(s xbl.TokenSource) { r.now.Store(&s) }
-
-// Token implements xbl.TokenSource.
-func (r *replaceable) Token(ctx context.Context, sender string) (xbl.Token, error) {
-	return (*r.now.Load()).Token(ctx, sender)
-}
-
-// EarliestExpiry implements metrics.Expiring, where the source of now does.
-func (r *replaceable) EarliestExpiry() time.Time {
-	if s, ok := (*r.now.Load()).(metrics.Expiring); ok {
-		return s.EarliestExpiry()
-	}
-	return time.Time{}
-}
-
-// Refused implements xbl.TokenSource. A token of the source before is none of the new one's, which ignores it.
-func (r *replaceable) Refused(sender string, t xbl.Token) { (*r.now.Load()).Refused(sender, t) }

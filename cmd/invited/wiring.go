@@ -1,7 +1,6 @@
 package main
 
 import (
-	"fmt"
 	"log/slog"
 	"maps"
 	"slices"
@@ -42,17 +41,6 @@ func clientOptions(c configs.Config, tokens xbl.TokenSource) (xbl.Options, error
 		BaseURL: c.XBL.BaseURL, Audience: audience, Timeout: c.XBL.Timeout, MaxRetryAfter: c.XBL.MaxRetryAfter,
 		Tokens: tokens, MaxInFlight: c.Dispatch.MaxInFlight,
 	}, nil
-}
-
-func tokenSource(c configs.Tokens, refreshed func(*xbl.TokenError)) (xbl.TokenSource, error) {
-	switch c.Source {
-	case configs.TokensStatic:
-		return xbl.Static(c.Static.Authorization.Reveal(), xbl.OnRefresh(refreshed)), nil
-	case configs.TokensFile:
-		return xbl.File(c.File.Dir, xbl.OnRefresh(refreshed)), nil
-	case configs.TokensHTTP, configs.TokensS2S:
-	}
-	return nil, fmt.Errorf("tokens.source: %s is not available in this version", c.Source)
 }
 
 func dispatcherConfig(c configs.Config, lease queue.Options, log *slog.Logger) dispatcher.Config {

@@ -15,6 +15,7 @@ import (
 	"github.com/prometheus/client_golang/prometheus"
 	"github.com/prometheus/client_golang/prometheus/collectors"
 
+	"github.com/invitedhq/invited/cmd/internal/sources"
 	"github.com/invitedhq/invited/configs"
 	"github.com/invitedhq/invited/dispatcher"
 	"github.com/invitedhq/invited/metrics"
@@ -70,11 +71,12 @@ func newWorker(cfg configs.Config, log *slog.Logger) *worker {
 
 // run works until ctx ends, and then stops in order.
 func (w *worker) run(ctx context.Context) (err error) {
-	source, err := tokenSource(w.cfg.Tokens, w.metrics.TokenRefreshed)
+	source, err := sources.New(w.cfg.Tokens, w.metrics.TokenRefreshed)
 	if err != nil {
 		return err
 	}
 	tokens := newReplaceable(source)
+	defer tokens.close()
 	options, err := clientOptions(w.cfg, tokens)
 	if err != nil {
 		return err
@@ -84,7 +86,7 @@ func (w *worker) run(ctx context.Context) (err error) {
 		return err
 	}
 	defer client.CloseIdleConnections()
-	metrics.WatchTokens(w.registry, options.Tokens)
+	metrics.WatchTokens(w.registry, tokens)
 
 	admin, err := serveAdmin(ctx, w.cfg.Admin.Listen, metrics.Handler(w.registry, w.alive, w.ready), w.log)
 	if err != nil {

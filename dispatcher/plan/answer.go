@@ -23,6 +23,9 @@ func (p *Planner) Answer(now time.Time, c *Call, err *xbl.Error) (blocked time.D
 	p.note(k)
 	wake := k.title.answered(now, c, err, p.cfg.Probe)
 	k.answered(c, err)
+	if kindOf(err) != xbl.Unauthorized {
+		p.has(k)
+	}
 
 	switch kindOf(err) {
 	case none:
@@ -116,6 +119,7 @@ func (p *Planner) unauthorized(now time.Time, k *key, c *Call, err *xbl.Error) {
 	}
 	if !err.Written || k.refused > 1 {
 		k.noToken = now.Add(tokenPoll)
+		p.lacks(now, k, err.Detail)
 	}
 	k.probing = true
 	p.back(now, c)

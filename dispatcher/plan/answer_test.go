@@ -161,6 +161,34 @@ func TestWhatMayHaveBeenSentIsADeadLetterWhereThatIsAsked(t *testing.T) {
 	assert.Equal(t, 1, s.sent[j.Recipients[0]], "never twice")
 }
 
+func TestAKeyThatLacksATokenSaysSinceWhenAndWhyUntilItHasOne(t *testing.T) {
+	for name, limits := range map[string]Limits{"a quota": {Windows: published}, "none known": {}} {
+		broken := true
+		s := &service{offset: -1, faulty: func(*Call) *xbl.Error {
+			if broken {
+				return errNoToken
+			}
+			return nil
+		}}
+		w := newWorld(t, Config{Limits: limits}, s)
+		start := w.now
+		j := bulk("ada", "cup", 1)
+		w.add(j)
+		w.run(2 * time.Second)
+		assert.Zero(t, w.stored[j.Key].NoToken, "%s: one that is got for the first time takes a moment", name)
+		w.run(10 * time.Second)
+		said := w.stored[j.Key]
+		assert.WithinDuration(t, start, said.NoToken, time.Second, name)
+		assert.Equal(t, "no token", said.Why, name)
+		assert.True(t, said.Until.After(w.now.Add(5*time.Second)), "%s: it outlasts the next time it is asked for", name)
+		broken = false
+		w.run(5 * time.Second)
+		assert.Zero(t, w.stored[j.Key].NoToken, name)
+		assert.Empty(t, w.stored[j.Key].Why, name)
+		w.requireEndedOnce(j)
+	}
+}
+
 func TestARefusedTokenIsRefreshedOnceThenTheKeyWaits(t *testing.T) {
 	s := &service{offset: -1}
 	answers := []*xbl.Error{errToken, errToken, errNoToken, errNoToken, nil}

@@ -29,6 +29,7 @@ type key struct {
 	sentSince int       // calls sent since atOnce was last changed
 	blocked   time.Time // end of the Retry-After it was given
 	noToken   time.Time // when to ask for a token again
+	lack      lack      // of a token
 	refused   int       // tokens the API refused in a row
 	probing   bool      // the next call shows whether a block, or a want of tokens, is over: one at a time
 
@@ -180,6 +181,9 @@ func (k *key) reserve(now time.Time) float64 {
 func (k *key) idleAt() time.Time {
 	at := k.log.emptyAt()
 	at = later(later(at, k.blocked), k.paceEnds())
+	if !k.noToken.IsZero() { // also once it has a token: that has to be said
+		at = later(at, k.noToken.Add(lackShows))
+	}
 	if learnt := k.lastLearnt(); !learnt.IsZero() {
 		at = later(at, learnt.Add(learntFor))
 	}

@@ -16,6 +16,8 @@ type State struct {
 	Blocked   time.Time // end of its Retry-After; zero: none
 	Reserved  time.Time // until when bulk calls leave the reserve free; zero: they do not
 	Learnt    []Learnt  // windows that refusals told of
+	NoToken   time.Time // since when it has no token; zero: it has one, or has had none for a moment only
+	Why       string    // it has none, in words
 	Until     time.Time // when nothing of it matters any more
 	Made      uint64    // calls made so far, for Recorded
 }
@@ -85,6 +87,7 @@ func (k *key) state(now time.Time) State {
 	if now.Before(k.blocked) {
 		s.Blocked = k.blocked
 	}
+	s.NoToken, s.Why = k.lack.says(now)
 	if until := k.lastInteractive.Add(reserveFor); !k.lastInteractive.IsZero() && now.Before(until) {
 		s.Reserved = until
 	}

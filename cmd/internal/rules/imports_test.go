@@ -73,7 +73,7 @@ var libraries = []library{
 }
 
 // testSupport are packages for tests: what they bring along must not reach a binary. They may know each other.
-var testSupport = []string{"cmd/internal/harness", "queue/bareloop", "queue/embedded/embeddedtest"}
+var testSupport = []string{"cmd/internal/harness", "queue/bareloop", "queue/embedded/embeddedtest", "xbl/tokens/wire/wiretest"}
 
 // testSupportStaysInTests holds the list above.
 func testSupportStaysInTests(tr *tree) (findings []string) {
