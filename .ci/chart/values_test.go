@@ -100,6 +100,7 @@ func TestAnAddressThatThePolicyIsInTheWayOfIsRefused(t *testing.T) {
 	for values, want := range map[string]string{
 		`config: {nats: {url: "tls://a.nats:4222,tls://b.nats:4333"}}`:        "config.nats.url has port 4333",
 		`secrets: {natsURL: {value: "tls://w:s3cret@nats:4333"}}`:             "secrets.natsURL.value has port 4333",
+		`config: {nats: {url: "wss://nats.example"}}`:                         "config.nats.url has port 443",
 		`config: {xbl: {base_url: "https://xblsim.staging.example:8443"}}`:    "config.xbl.base_url has port 8443",
 		`config: {tokens: {http: {url: "https://u:s3cret@broker/{sender}"}}}`: "config.tokens.http.url is in the cluster",
 		`config: {tokens: {http: {url: "https://broker.auth.svc/{sender}"}}}`: "config.tokens.http.url is in the cluster",
@@ -112,8 +113,11 @@ func TestAnAddressThatThePolicyIsInTheWayOfIsRefused(t *testing.T) {
 		mustRender(t, minimal, values, "networkPolicy: {enabled: false}")
 		mustRender(t, minimal, values, "networkPolicy: {extraEgress: [{ports: [{port: 4318, protocol: TCP}]}]}")
 	}
+	_, err := render(`{config: {nats: {url: "tls://nats.example"}}, networkPolicy: {natsPorts: [4333]}}`)
+	require.ErrorContains(t, err, "config.nats.url has port 4222", "which is NATS' own")
 	for _, values := range []string{
 		`{config: {nats: {url: "tls://a.nats:4333"}}, networkPolicy: {natsPorts: [4333]}}`,
+		`{config: {nats: {url: "ws://a.nats,ws://b.nats"}}, networkPolicy: {natsPorts: [80]}}`,
 		`config: {nats: {url: "tls://nats.example"}}`,
 		`config: {nats: {url: "${NATS}"}}`,
 		`config: {xbl: {base_url: "http://127.0.0.1:8080"}}`,

@@ -128,6 +128,9 @@ others than port 443 of public addresses, unless there are rules of your own (ex
 {{- range $what, $urls := dict "config.nats.url" (($config.nats | default dict).url) "secrets.natsURL.value" .Values.secrets.natsURL.value -}}
 {{- range $urls | default "" | splitList "," -}}
 {{- $port := regexFind ":[0-9]+/?$" . | trimAll ":/" -}}
+{{- if and . (not $port) (not (contains "${" .)) -}}
+{{- $port = get (dict "ws" "80" "wss" "443") (splitList "://" . | first) | default "4222" -}}
+{{- end -}}
 {{- if and $port (not (has $port $ports)) }}
 {{ $what }} has port {{ $port }}, and networkPolicy.natsPorts does not
 {{- end -}}
