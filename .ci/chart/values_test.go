@@ -105,6 +105,7 @@ func TestAnAddressThatThePolicyIsInTheWayOfIsRefused(t *testing.T) {
 		`config: {tokens: {http: {url: "https://u:s3cret@broker/{sender}"}}}`: "config.tokens.http.url is in the cluster",
 		`config: {tokens: {http: {url: "https://broker.auth.svc/{sender}"}}}`: "config.tokens.http.url is in the cluster",
 		collector("http://otel-collector.monitoring:4318"):                    "OTEL_EXPORTER_OTLP_ENDPOINT has port 4318",
+		`extraEnv: [{name: https_proxy, value: "proxy.example:3128"}]`:        "https_proxy has port 3128",
 		collector("http://otel-collector.monitoring"):                         "OTEL_EXPORTER_OTLP_ENDPOINT has port 80",
 	} {
 		_, err := render(minimal, values)

@@ -257,6 +257,18 @@ func TestComposeRunsWorkersThatAreConfiguredAndStopInOrder(t *testing.T) {
 	}
 }
 
+// The commands at its top are the only way in, and nobody here runs them with containers.
+func TestTheCommandsOfComposeAreInvitectls(t *testing.T) {
+	text, err := os.ReadFile(inDeploy("compose.yaml"))
+	require.NoError(t, err)
+	commands := regexp.MustCompile(`(?m)^#   .*docker compose run .*invitectl ([^;\n]+)`).FindAllSubmatch(text, -1)
+	require.Len(t, commands, 3)
+	for _, c := range commands {
+		status, _, errOut := programs.Run(t, "invitectl", append(strings.Fields(string(c[1])), "--help")...)
+		assert.Zero(t, status, "%s: %s", c[1], errOut)
+	}
+}
+
 func TestComposeWatchesItsWorkers(t *testing.T) {
 	var c composed
 	readYAML(t, inDeploy("compose.yaml"), &c)

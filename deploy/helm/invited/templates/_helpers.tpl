@@ -140,7 +140,7 @@ others than port 443 of public addresses, unless there are rules of your own (ex
 {{- $s2s := $tokens.s2s | default dict -}}
 {{- $others := dict "config.xbl.base_url" ($config.xbl | default dict).base_url "config.tokens.http.url" ($tokens.http | default dict).url "config.tokens.s2s.service_url" $s2s.service_url "config.tokens.s2s.xsts_url" $s2s.xsts_url -}}
 {{- range .Values.extraEnv -}}
-{{- if has .name (list "OTEL_EXPORTER_OTLP_ENDPOINT" "OTEL_EXPORTER_OTLP_TRACES_ENDPOINT" "INVITED_XBL_BASE_URL") }}{{ $_ := set $others .name .value }}{{ end -}}
+{{- if has .name (list "OTEL_EXPORTER_OTLP_ENDPOINT" "OTEL_EXPORTER_OTLP_TRACES_ENDPOINT" "INVITED_XBL_BASE_URL" "HTTPS_PROXY" "https_proxy") }}{{ $_ := set $others .name .value }}{{ end -}}
 {{- end -}}
 {{- range $what, $url := $others -}}
 {{- if and $url (not (regexMatch "[$][{(]" $url)) -}}
