@@ -102,7 +102,7 @@ func TestAnAddressThatThePolicyIsInTheWayOfIsRefused(t *testing.T) {
 		`secrets: {natsURL: {value: "tls://w:s3cret@nats:4333"}}`:             "secrets.natsURL.value has port 4333",
 		`config: {nats: {url: "wss://nats.example"}}`:                         "config.nats.url has port 443",
 		`config: {xbl: {base_url: "https://xblsim.staging.example:8443"}}`:    "config.xbl.base_url has port 8443",
-		`config: {tokens: {http: {url: "https://u:s3cret@broker/{sender}"}}}`: "config.tokens.http.url is in the cluster",
+		`config: {tokens: {http: {url: "https://broker/{sender}?at=1"}}}`:     "config.tokens.http.url is in the cluster",
 		`config: {tokens: {http: {url: "https://broker.auth.svc/{sender}"}}}`: "config.tokens.http.url is in the cluster",
 		collector("http://otel-collector.monitoring:4318"):                    "OTEL_EXPORTER_OTLP_ENDPOINT has port 4318",
 		`extraEnv: [{name: https_proxy, value: "proxy.example:3128"}]`:        "https_proxy has port 3128",
@@ -131,16 +131,17 @@ func TestAnAddressThatThePolicyIsInTheWayOfIsRefused(t *testing.T) {
 
 func TestMoreThatWouldInstallAndNotWorkIsRefused(t *testing.T) {
 	for values, want := range map[string]string{
-		"serviceMonitor: {enabled: true, interval: 5s}":                   "scrapeTimeout (10s) is more than",
-		"config: {admin: {listen: '0.0.0.0:99999'}}":                      "port 99999",
-		"extraEnv: [{name: INVITED_ADMIN_LISTEN, value: '0.0.0.0:9000'}]": "config.admin.listen",
-		"extraEnv: [{value: x}]":                                          "name",
-		"podLabels: {app.kubernetes.io/name: other}":                      "app.kubernetes.io/name",
-		"podAnnotations: {checksum/config: mine}":                         "checksum/config",
-		"image: {tag: 'v1@sha256:abc'}":                                   "tag",
-		`image: {repository: "x\n  hostNetwork: true #"}`:                 "repository",
-		"fullnameOverride: 9lives":                                        "fullnameOverride",
-		"nameOverride: a.b":                                               "nameOverride",
+		`config: {tokens: {http: {url: "https://u:s3cret@b.example/{sender}"}}}`: "would stand in a ConfigMap",
+		"serviceMonitor: {enabled: true, interval: 5s}":                          "scrapeTimeout (10s) is more than",
+		"config: {admin: {listen: '0.0.0.0:99999'}}":                             "port 99999",
+		"extraEnv: [{name: INVITED_ADMIN_LISTEN, value: '0.0.0.0:9000'}]":        "config.admin.listen",
+		"extraEnv: [{value: x}]":                                                 "name",
+		"podLabels: {app.kubernetes.io/name: other}":                             "app.kubernetes.io/name",
+		"podAnnotations: {checksum/config: mine}":                                "checksum/config",
+		"image: {tag: 'v1@sha256:abc'}":                                          "tag",
+		`image: {repository: "x\n  hostNetwork: true #"}`:                        "repository",
+		"fullnameOverride: 9lives":                                               "fullnameOverride",
+		"nameOverride: a.b":                                                      "nameOverride",
 	} {
 		_, err := render(minimal, values)
 		assert.ErrorContains(t, err, want, values)

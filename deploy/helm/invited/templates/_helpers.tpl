@@ -170,6 +170,10 @@ others than port 443 of public addresses, unless there are rules of your own (ex
 {{- if and $authorization (not (contains "${" $authorization)) -}}
 {{- fail "config.tokens.static.authorization is a token, and it would stand in a ConfigMap: use secrets.authorization, or ${NAME} and extraEnv" -}}
 {{- end -}}
+{{- $broker := ((.Values.config.tokens | default dict).http | default dict).url | default "" -}}
+{{- if and (regexMatch "^[^/]*//[^/]*@" $broker) (not (contains "${" $broker)) -}}
+{{- fail "config.tokens.http.url has a user or password in it, and it would stand in a ConfigMap: use ${NAME} and extraEnv" -}}
+{{- end -}}
 {{- if regexMatch "^(127[.]|localhost:|\\[::1\\]:)" .Values.config.admin.listen -}}
 {{- fail "config.admin.listen is on loopback: the kubelet's probes and Prometheus can't reach it; use 0.0.0.0:9464" -}}
 {{- end -}}
