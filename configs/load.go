@@ -1,6 +1,7 @@
 package configs
 
 import (
+	"bytes"
 	"errors"
 	"fmt"
 	"io"
@@ -26,12 +27,46 @@ func Load(path string, getenv Getenv) (Config, Warnings, error) {
 	if err != nil {
 		return Config{}, nil, unreadable(path, err)
 	}
+	return load(path, data, mode, getenv)
+}
+
+func load(path string, data []byte, mode fs.FileMode, getenv Getenv) (Config, Warnings, error) {
 	l := newLoader(path, getenv)
 	l.readsFiles = true
 	config, err := l.load(data)
 	l.warnReadable(mode)
 	return config, l.sortedWarnings(), err
 }
+
+// Reload is Load for who has read the file before, and refuses what would then be
+// a mistake: a pipe, which is read once and would be waited for, and an empty file,
+// such as one that somebody has just begun to write. At the start that means the
+// defaults; later it would take the tokens away from a worker that works.
+func Reload(path string, getenv Getenv) (Config, Warnings, error) {
+	if path == "" {
+		return Load(path, getenv)
+	}
+	info, err := os.Stat(path)
+	switch {
+	case err != nil:
+		return Config{}, nil, unreadable(path, err)
+	case !info.Mode().IsRegular():
+		return Config{}, nil, unreadable(path, errNotAgain)
+	}
+	data, mode, err := read(path)
+	switch {
+	case err != nil:
+		return Config{}, nil, unreadable(path, err)
+	case len(bytes.TrimSpace(data)) == 0:
+		return Config{}, nil, unreadable(path, errEmpty)
+	}
+	return load(path, data, mode, getenv)
+}
+
+var (
+	errNotAgain = errors.New("it is no regular file, which could be read again")
+	errEmpty    = errors.New("it is empty")
+)
 
 // AdminListen reads admin.listen alone, for who asks a worker that runs. It is as in
 // Load, except that other mistakes do not count: the worker that has read the file before

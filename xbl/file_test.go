@@ -48,6 +48,24 @@ func TestAFileIsReadAgainWhenItChanges(t *testing.T) {
 	assert.True(t, settled.Equal(mustToken(t, s, "alice")), "an unchanged file keeps its token")
 }
 
+// A Secret that Kubernetes mounts is links to a folder, which is replaced as a whole: the sender's own link never changes.
+func TestASecretThatKubernetesMountsIsReadAgain(t *testing.T) {
+	dir := t.TempDir()
+	put := func(folder, content string) {
+		require.NoError(t, os.Mkdir(filepath.Join(dir, folder), 0o750))
+		require.NoError(t, os.WriteFile(filepath.Join(dir, folder, "alice"), []byte(content), 0o440))
+		require.NoError(t, os.Symlink(folder, filepath.Join(dir, "..data_tmp")))
+		require.NoError(t, os.Rename(filepath.Join(dir, "..data_tmp"), filepath.Join(dir, "..data")))
+	}
+	put("..2026_01", "XBL3.0 x=1;first")
+	require.NoError(t, os.Symlink(filepath.Join("..data", "alice"), filepath.Join(dir, "alice")))
+	s := File(dir)
+	assert.Equal(t, "XBL3.0 x=1;first", mustToken(t, s, "alice").authorization())
+	put("..2026_02", "XBL3.0 x=1;other")
+	require.NoError(t, os.RemoveAll(filepath.Join(dir, "..2026_01")))
+	assert.Equal(t, "XBL3.0 x=1;other", mustToken(t, s, "alice").authorization())
+}
+
 func TestAnUnchangedFileIsNotReadAgain(t *testing.T) {
 	dir := t.TempDir()
 	path := filepath.Join(dir, "alice")

@@ -22,6 +22,9 @@ import (
 	"github.com/yannh/kubeconform/pkg/validator"
 	"helm.sh/helm/v3/pkg/chart"
 	"helm.sh/helm/v3/pkg/chart/loader"
+	"helm.sh/helm/v3/pkg/chartutil"
+	"helm.sh/helm/v3/pkg/lint"
+	"helm.sh/helm/v3/pkg/lint/support"
 	"sigs.k8s.io/yaml"
 
 	"github.com/invitedhq/invited/configs"
@@ -99,6 +102,17 @@ func conform(t *testing.T, text map[string]string) (problems []string) {
 		}
 	}
 	return problems
+}
+
+// As helm lint --strict does, in which warnings count.
+func TestHelmsLintHasNothingToSay(t *testing.T) {
+	for _, name := range []string{"minimal", "full"} {
+		values, err := chartutil.ReadValues([]byte(ci(t, name)))
+		require.NoError(t, err)
+		for _, m := range lint.All(dir, values, "play", true).Messages {
+			assert.Less(t, m.Severity, support.WarningSev, "%s: %s: %v", name, m.Path, m.Err)
+		}
+	}
 }
 
 // What the restricted level of the Pod Security Standards asks for, and a root file system that nobody writes to.
@@ -290,6 +304,7 @@ func TestEachValueHasItsDefaultAndItsSchema(t *testing.T) {
 	require.NoError(t, yaml.Unmarshal(loaded.Schema, &schema))
 	known := schema.at(t, "properties").(map[string]any)
 	delete(known, "global")
+	delete(known, "enabled") // of a chart that has this one as a part
 	for name := range known {
 		assert.Contains(t, loaded.Values, name)
 	}

@@ -53,7 +53,10 @@ type rendering struct {
 }
 
 // render has Helm check the values and render, as helm template does: values are YAML, the later ones win.
-func render(values ...string) (rendering, error) {
+func render(values ...string) (rendering, error) { return renderAs("games", "play", values...) }
+
+// renderAs does so for another release in another namespace.
+func renderAs(name, namespace string, values ...string) (rendering, error) {
 	loaded, err := loader.LoadDir(dir)
 	if err != nil {
 		return rendering{}, err
@@ -66,7 +69,7 @@ func render(values ...string) (rendering, error) {
 		}
 		given = chartutil.MergeTables(more, given) // the first argument wins
 	}
-	release := chartutil.ReleaseOptions{Name: "games", Namespace: "play", Revision: 1, IsInstall: true}
+	release := chartutil.ReleaseOptions{Name: name, Namespace: namespace, Revision: 1, IsInstall: true}
 	all, err := chartutil.ToRenderValues(loaded, given, release, nil)
 	if err != nil {
 		return rendering{}, err

@@ -37,6 +37,8 @@ func TestWrongUseIsToldBeforeAnythingIsPublished(t *testing.T) {
 		"leading zero":       {[]string{"send", "--title", "730", "--to", "1,02"}, `--to: "02" has a leading zero`},
 		"sender with a dot":  {[]string{"send", "--title", "730", "--to", "1", "--sender", "a.b"}, "only A-Z a-z 0-9 _ and - are allowed"},
 		"trace in capitals":  {[]string{"send", "--title", "730", "--to", "1", "--traceparent", "00-4BF92F3577B34DA6A3CE929D0E0E4736-00f067aa0ba902b7-01"}, "--traceparent: "},
+		"trace of zeros":     {[]string{"send", "--title", "730", "--to", "1", "--traceparent", "00-00000000000000000000000000000000-00f067aa0ba902b7-01"}, "--traceparent: "},
+		"span of zeros":      {[]string{"send", "--title", "730", "--to", "1", "--traceparent", "00-4bf92f3577b34da6a3ce929d0e0e4736-0000000000000000-01"}, "--traceparent: "},
 		"platform":           {[]string{"send", "--title", "730", "--to", "1", "--platform", "PS5"}, `platform: "PS5" is not one of Android`},
 		"ttl in the past":    {[]string{"send", "--title", "730", "--to", "1", "--ttl", "-5s"}, "--ttl: -5s is not above 0"},
 		"no filter":          {[]string{"dead", "ls"}, "or say --all"},

@@ -94,7 +94,7 @@ func (f *sendFlags) job(now time.Time) (queue.Address, queue.Job, error) {
 	case f.ttlSet:
 		j.ExpiresAt = now.Add(f.ttl).UTC()
 	}
-	if f.trace != "" && !traceparent.MatchString(f.trace) {
+	if f.trace != "" && (!traceparent.MatchString(f.trace) || noTrace.MatchString(f.trace)) {
 		return a, j, cli.Usagef("--traceparent: %s is not like 00-4bf92f3577b34da6a3ce929d0e0e4736-00f067aa0ba902b7-01",
 			strconv.Quote(f.trace))
 	}
@@ -105,7 +105,11 @@ func (f *sendFlags) job(now time.Time) (queue.Address, queue.Job, error) {
 }
 
 // traceparent is W3C's form of today. Others may come, and are passed on, but what is typed here is more likely a slip.
-var traceparent = regexp.MustCompile(`^00-[0-9a-f]{32}-[0-9a-f]{16}-[0-9a-f]{2}$`)
+// Of zeros alone a trace or span is none, and everybody would leave it out without a word.
+var (
+	traceparent = regexp.MustCompile(`^00-[0-9a-f]{32}-[0-9a-f]{16}-[0-9a-f]{2}$`)
+	noTrace     = regexp.MustCompile(`-(0{32}|0{16})-`)
+)
 
 func (t *tool) send(ctx context.Context, a queue.Address, j queue.Job, trace string, wait bool) error {
 	conn, err := t.connect()

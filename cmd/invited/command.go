@@ -52,7 +52,7 @@ func newServeCommand(errOut io.Writer) *cobra.Command {
 				log.Warn("configuration", "warning", w.String())
 			}
 			w := newWorker(cfg, log)
-			w.reload = newReloader(level, func() (configs.Config, configs.Warnings, error) { return configs.Load(file, os.LookupEnv) })
+			w.reload = newReloader(level, func() (configs.Config, configs.Warnings, error) { return configs.Reload(file, os.LookupEnv) })
 			w.otel = os.LookupEnv
 			defer w.reload.stop()
 			return w.run(cmd.Context())

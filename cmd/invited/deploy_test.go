@@ -104,6 +104,50 @@ func TestReleasesAreBuiltLikeImages(t *testing.T) {
 	}
 }
 
+// Each archive has an SBOM, by a tool that the workflow installs; what is checked before is what then runs.
+func TestReleasesAreCheckedAndHaveSBOMs(t *testing.T) {
+	var config struct{ SBOMs []struct{ Artifacts string } }
+	readYAML(t, filepath.Join(repository, ".goreleaser.yaml"), &config)
+	require.Len(t, config.SBOMs, 1)
+	assert.Equal(t, "archive", config.SBOMs[0].Artifacts)
+
+	check, checks := goreleaser(t, "ci.yml", "release")
+	assert.Equal(t, "check", check["args"])
+	release, steps := goreleaser(t, "release.yml", "release")
+	assert.Equal(t, "release --clean", release["args"])
+	assert.Equal(t, release["version"], check["version"])
+	assert.NotContains(t, checks, "docker/login-action", "a check needs no secret")
+	gate, build := slices.Index(steps, "bash .ci/run"), slices.Index(steps, "goreleaser/goreleaser-action")
+	assert.Less(t, gate, build, "what is not green is not released")
+	assert.Contains(t, steps[:build], "anchore/sbom-action/download-syft")
+}
+
+// goreleaser is with what it is run in a job of a workflow, and which actions and commands that job has, in order.
+func goreleaser(t *testing.T, workflow, job string) (with map[string]string, steps []string) {
+	t.Helper()
+	var w struct {
+		Jobs map[string]struct {
+			Steps []struct {
+				Uses, Run string
+				With      map[string]any
+			}
+		}
+	}
+	readYAML(t, filepath.Join(repository, ".github", "workflows", workflow), &w)
+	for _, s := range w.Jobs[job].Steps {
+		name, _, _ := strings.Cut(s.Uses, "@")
+		steps = append(steps, name+s.Run)
+		if name == "goreleaser/goreleaser-action" {
+			with = map[string]string{}
+			for key, value := range s.With {
+				with[key] = fmt.Sprint(value)
+			}
+		}
+	}
+	require.NotNil(t, with, "%s runs goreleaser", workflow)
+	return with, steps
+}
+
 // composed is what the tests want to know of deploy/compose.yaml.
 type composed struct {
 	Services map[string]service
@@ -210,6 +254,18 @@ func TestComposeRunsWorkersThatAreConfiguredAndStopInOrder(t *testing.T) {
 		assert.Contains(t, c.Services["xblsim"].Networks.Default.Aliases, name)
 		assert.Contains(t, cfg.XBL.BaseURL, c.Services["xblsim"].Command[1], "where the stand-in listens, in the network they share")
 		assert.Contains(t, w.Volumes, "./.compose/nats.pem:"+cfg.NATS.TLS.CAFile+":ro")
+	}
+}
+
+// The commands at its top are the only way in, and nobody here runs them with containers.
+func TestTheCommandsOfComposeAreInvitectls(t *testing.T) {
+	text, err := os.ReadFile(inDeploy("compose.yaml"))
+	require.NoError(t, err)
+	commands := regexp.MustCompile(`(?m)^#   .*docker compose run .*invitectl ([^;\n]+)`).FindAllSubmatch(text, -1)
+	require.Len(t, commands, 3)
+	for _, c := range commands {
+		status, _, errOut := programs.Run(t, "invitectl", append(strings.Fields(string(c[1])), "--help")...)
+		assert.Zero(t, status, "%s: %s", c[1], errOut)
 	}
 }
 

@@ -66,6 +66,10 @@ func TestAHangupPutsWhatCanBeChangedInForceAndSaysWhatChanged(t *testing.T) {
 		return strings.Contains(metrics, `invited_calls_total{result="sent",title="570"} 0`)
 	})
 
+	require.NoError(t, os.Truncate(w.File, 0)) // as somebody does who writes it anew
+	w.Hangup()
+	said("nothing is changed", "it is empty")
+
 	token := func(t string) string { return fmt.Sprintf("tokens: {static: {authorization: %q}}\n", t) }
 	write(token(refused))
 	said("key=tokens.static.authorization")

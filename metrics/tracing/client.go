@@ -152,10 +152,21 @@ func (c *client) post(ctx context.Context, body []byte) error {
 	err = fmt.Errorf("the collector at %s answers %s", c.endpoint.Host, response.Status)
 	switch response.StatusCode {
 	case http.StatusTooManyRequests, http.StatusBadGateway, http.StatusServiceUnavailable, http.StatusGatewayTimeout:
-		seconds, _ := strconv.Atoi(response.Header.Get("Retry-After")) // else 0
-		return &laterError{err, time.Duration(max(seconds, 0)) * time.Second}
+		return &laterError{err, retryAfter(response.Header.Get("Retry-After"), time.Now())}
 	}
 	return err
+}
+
+// retryAfter reads seconds or an HTTP date, an hour at the most: no batch is tried for that long. 0: it is neither.
+func retryAfter(value string, now time.Time) time.Duration {
+	const most = time.Hour
+	if seconds, err := strconv.ParseUint(value, 10, 64); err == nil {
+		return time.Duration(min(seconds, uint64(most/time.Second))) * time.Second
+	}
+	if date, err := http.ParseTime(value); err == nil {
+		return min(max(date.Sub(now), 0), most)
+	}
+	return 0
 }
 
 // rejected reads how many spans were refused of an ExportTraceServiceResponse:

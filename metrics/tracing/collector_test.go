@@ -81,14 +81,26 @@ func TestACollectorThatIsAwayForAWhileGetsAllSpans(t *testing.T) {
 			})
 		})
 	}
-	traced(t, "", func(t *testing.T, f *fixture) {
-		f.answer = answers(429, "", "Retry-After", "20")
-		f.calls(dispatcher.CallEnded{})
-		pass(24 * time.Second)
-		assert.Equal(t, 1, f.asked(), "what it asks to wait is waited")
-		pass(2 * time.Second)
-		assert.Equal(t, 2, f.asked())
-	})
+	for _, inTwentySeconds := range []string{"20", "Sat, 01 Jan 2000 00:00:25 GMT"} { // a bubble begins in 2000, the first try is after five
+		traced(t, "", func(t *testing.T, f *fixture) {
+			f.answer = answers(429, "", "Retry-After", inTwentySeconds)
+			f.calls(dispatcher.CallEnded{})
+			pass(24 * time.Second)
+			assert.Equal(t, 1, f.asked(), "what it asks to wait is waited: %s", inTwentySeconds)
+			pass(2 * time.Second)
+			assert.Greater(t, f.asked(), 1)
+		})
+	}
+	for wait, again := range map[string]bool{
+		"9223372037": false, "18446744073709551616": true, "Fri, 31 Dec 2199 00:00:00 GMT": false, "Fri, 31 Dec 1999 00:00:00 GMT": true, "-5": true, "soon": true,
+	} {
+		traced(t, "", func(t *testing.T, f *fixture) {
+			f.answer = answers(429, "", "Retry-After", wait)
+			f.calls(dispatcher.CallEnded{})
+			pass(34 * time.Second)
+			assert.Equal(t, again, f.asked() > 1, wait)
+		})
+	}
 }
 
 // said are how many spans the log says were lost, one number a line.
