@@ -5,7 +5,7 @@ import (
 )
 
 // settledSize is how many settled jobs a worker remembers. It is as many as
-// the queue lets it hold unacknowledged (16 partitions of 1,024 in hand, and then some): only their
+// the queue lets it hold unacknowledged (16 partitions of 512 in hand, and then some): only their
 // acknowledgements can be lost at once.
 const settledSize = 65_536
 

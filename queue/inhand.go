@@ -10,7 +10,7 @@ import (
 const (
 	// asideFactor is how many times what a worker may have in hand of a partition
 	// the server lets it have unacknowledged: the rest can be set aside.
-	asideFactor = 16
+	asideFactor = 32
 	// asideFor is the lease of a job that is set aside. It is asked for as a delay
 	// of its next delivery, and renewed at half time: one message each five minutes.
 	asideFor = 10 * time.Minute

@@ -18,7 +18,7 @@ type Options struct {
 	Partitions int // of INVITES, when it is created, 1 to 512; 16
 
 	AckWait           time.Duration // a delivery's lease, at least 1 s; 30 s
-	MaxInHand         int           // jobs of one partition in hand; more are set aside; 1,024
+	MaxInHand         int           // jobs of one partition in hand; more are set aside; 512
 	CampaignMaxInHand int           // jobs of one campaign in hand; 160
 	KeepCampaigns     time.Duration // records of a campaign, after the last was written and nothing of it waits; at least 48 h; 30 days
 	MaxPending        int           // endings and progress on their way to the streams; 4,096
@@ -30,7 +30,7 @@ func (o Options) withDefaults() (Options, error) {
 	o.Replicas = or(o.Replicas, 1)
 	o.Partitions = or(o.Partitions, defaultPartitions)
 	o.AckWait = or(o.AckWait, 30*time.Second)
-	o.MaxInHand = or(o.MaxInHand, 1024)
+	o.MaxInHand = or(o.MaxInHand, 512)
 	o.CampaignMaxInHand = or(o.CampaignMaxInHand, 160)
 	o.KeepCampaigns = or(o.KeepCampaigns, 30*24*time.Hour)
 	o.MaxPending = or(o.MaxPending, 4096)

@@ -14,7 +14,7 @@ import (
 
 // settledKept is how many recent results are looked at for jobs whose
 // acknowledgement was lost. Only as many can be lost at once as were
-// in hand: with all partitions, 16 of 1,024, four times over.
+// in hand: with all partitions, 16 of 512, eight times over.
 const settledKept = 1 << 16
 
 // settledLog knows the jobs whose result is stored though they may still be in
