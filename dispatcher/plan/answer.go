@@ -69,7 +69,7 @@ func kindOf(err *xbl.Error) xbl.Kind {
 func (k *key) answered(c *Call, err *xbl.Error) {
 	kind := kindOf(err)
 	if kind != xbl.Unauthorized {
-		k.refused = 0
+		k.refused, k.tokenless = 0, time.Time{}
 	}
 	if kind != xbl.Unauthorized && kind != xbl.Throttled && !c.Started.Before(k.blocked) && !c.Started.Before(k.noToken) {
 		k.probing = false
@@ -117,6 +117,9 @@ func (p *Planner) unauthorized(now time.Time, k *key, c *Call, err *xbl.Error) {
 	}
 	if !err.Written || k.refused > 1 {
 		k.noToken = now.Add(tokenPoll)
+		if k.tokenless.IsZero() {
+			k.tokenless = now
+		}
 	}
 	k.probing = true
 	p.back(now, c)

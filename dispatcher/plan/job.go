@@ -46,6 +46,9 @@ type Job struct {
 	progress   bool  // told of in the next Step
 }
 
+// InCall says whether a call with recipients of the job is not answered yet.
+func (j *Job) InCall() bool { return j.inCall > 0 }
+
 // span is a run of a job's recipients that is still open.
 type span struct {
 	job    *Job

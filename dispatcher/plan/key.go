@@ -29,6 +29,7 @@ type key struct {
 	sentSince int       // calls sent since atOnce was last changed
 	blocked   time.Time // end of the Retry-After it was given
 	noToken   time.Time // when to ask for a token again
+	tokenless time.Time // since when there is none that the API takes; zero: there is one, as far as is known
 	refused   int       // tokens the API refused in a row
 	probing   bool      // the next call shows whether a block, or a want of tokens, is over: one at a time
 
