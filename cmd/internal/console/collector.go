@@ -1,0 +1,285 @@
+package console
+
+import (
+	"context"
+	"maps"
+	"slices"
+	"sync"
+	"sync/atomic"
+	"time"
+
+	"github.com/invitedhq/invited/dispatcher"
+	"github.com/invitedhq/invited/dispatcher/plan"
+	"github.com/invitedhq/invited/queue"
+)
+
+const (
+	// lookEvery is how often all is looked at, and pages that are open are made anew.
+	lookEvery = 2 * time.Second
+	// restEvery is how often the queues are, for the curves, while nobody looks: three requests.
+	restEvery = 5 * time.Second
+	// keptFor is how far back curves go.
+	keptFor = 15 * time.Minute
+	// pointEvery is how far apart the points of a curve are.
+	pointEvery = 5 * time.Second
+	// cheapness is how much longer than a look at all keys of this worker took the next one is put off: with a million
+	// senders a look takes a tenth of a second, in which no call is made.
+	cheapness = 200
+	// topKeys is how many senders are told of each sort.
+	topKeys = 8
+	// askLoop bounds what is waited for the dispatcher's loop.
+	askLoop = time.Second
+)
+
+// sample is what was so at a moment: counters of all workers since this console began, and what waited then.
+type sample struct {
+	at      time.Time
+	sent    uint64
+	calls   map[string]uint64
+	waiting [2]int           // jobs, by lane
+	oldest  [2]time.Duration // by lane
+	backlog bool             // the last two are known
+}
+
+// collector gathers what pages show, once for all of them, and keeps the last 15 minutes.
+type collector struct {
+	console *Console
+	run     *running
+	counter *queue.Reader
+	began   time.Time
+
+	mine atomic.Pointer[ownWork] // what this worker's dispatcher said last; nil: nothing yet
+
+	mu      sync.Mutex
+	samples []sample
+	sum     sample                    // counters up to now
+	seen    map[string]queue.Activity // what each worker had said
+	workers []queue.WorkerActivity
+	backlog queue.Backlog
+	// backlogAt is when that was read, by this worker's clock; zero: never.
+	backlogAt  time.Time
+	backlogErr error
+}
+
+// ownWork is what this worker's dispatcher said.
+type ownWork struct {
+	snapshot   dispatcher.Snapshot
+	partitions []int
+	closeup    *plan.Closeup // nil: nobody watches
+	at         time.Time
+}
+
+func newCollector(c *Console, r *running, counter *queue.Reader) *collector {
+	return &collector{console: c, run: r, counter: counter, began: time.Now(), seen: make(map[string]queue.Activity)}
+}
+
+// gather looks at all again and again, and has the pages that are open made anew, until ctx ends.
+func (g *collector) gather(ctx context.Context) {
+	tick := time.NewTicker(lookEvery)
+	defer tick.Stop()
+	var askAgain, queuesAgain time.Time
+	for {
+		watched := g.console.live.watched()
+		if now := time.Now(); !now.Before(askAgain) {
+			g.askOwn(ctx, g.detailed())
+			askAgain = now.Add(cheapness * time.Since(now))
+		}
+		g.hear(time.Now())
+		if now := time.Now(); watched || !now.Before(queuesAgain) {
+			g.readBacklog(ctx)
+			queuesAgain = now.Add(restEvery - lookEvery/2)
+		}
+		g.keep(time.Now())
+		if watched {
+			g.console.live.refresh(ctx)
+		}
+		select {
+		case <-tick.C:
+		case <-g.console.live.opened: // whoever opens a page does not wait for the next look
+		case <-ctx.Done():
+			return
+		}
+	}
+}
+
+// detailed says whether somebody watches, here or at another worker.
+func (g *collector) detailed() bool {
+	if g.console.live.watched() {
+		return true
+	}
+	return slices.ContainsFunc(g.run.Queue.Activities(), func(w queue.WorkerActivity) bool { return w.Watching })
+}
+
+// askOwn asks this worker's loop.
+func (g *collector) askOwn(ctx context.Context, detailed bool) {
+	ctx, cancel := context.WithTimeout(ctx, askLoop)
+	defer cancel()
+	d := g.run.Dispatcher
+	snapshot, err := d.Snapshot(ctx)
+	if err != nil {
+		return // it is older next time, and a health check says why
+	}
+	own := &ownWork{snapshot: snapshot, at: time.Now()}
+	if own.partitions, err = d.Owned(ctx); err != nil {
+		return
+	}
+	slices.Sort(own.partitions)
+	if detailed {
+		closeup, err := d.Closeup(ctx, topKeys)
+		if err != nil {
+			return
+		}
+		own.closeup = &closeup
+	}
+	g.mine.Store(own)
+}
+
+// activity is what this worker tells the others. It is on the way to a renewal of its lease: it waits for nobody.
+func (g *collector) activity() queue.Activity {
+	a := queue.Activity{Watching: g.console.live.watched()}
+	g.console.counts.activity(&a)
+	own := g.mine.Load()
+	if own == nil {
+		return a
+	}
+	a.InHand, a.InFlight, a.QuotaBound, a.Partitions = own.snapshot.Jobs, own.snapshot.InFlight, own.snapshot.QuotaBound, own.partitions
+	if own.closeup != nil {
+		a.Details = detailsOf(*own.closeup, time.Now())
+	}
+	return a
+}
+
+func detailsOf(c plan.Closeup, now time.Time) *queue.KeysActivity {
+	keys := func(all []plan.Standing) (told []queue.KeyActivity) {
+		for _, s := range all {
+			k := queue.KeyActivity{TitleID: s.TitleID, Sender: s.Sender, Waiting: s.Waiting, Refused: s.Refused}
+			if s.Until.After(now) {
+				k.Opens = s.Until.Sub(now).Milliseconds()
+			}
+			if !s.Since.IsZero() {
+				k.For = max(now.Sub(s.Since).Milliseconds(), 1)
+			}
+			for _, u := range s.Windows {
+				k.Windows = append(k.Windows, queue.WindowUsage{Used: u.Used, Max: u.Max, Per: u.Per.Milliseconds()})
+			}
+			told = append(told, k)
+		}
+		return told
+	}
+	return &queue.KeysActivity{
+		Blocked: c.BlockedAll, BlockedTop: keys(c.Blocked), Tokenless: c.TokenlessAll, TokenTop: keys(c.Tokenless),
+		Quota: keys(c.Busiest), Outages: keys(c.Outages),
+	}
+}
+
+// hear adds what all workers have done since it was last looked at. What one did that began before this console counts
+// from then on; of what one does in the second before it leaves, nothing is heard.
+func (g *collector) hear(now time.Time) {
+	all := g.run.Queue.Activities()
+	g.mu.Lock()
+	defer g.mu.Unlock()
+	g.workers = all
+	seen := make(map[string]queue.Activity, len(all))
+	for _, w := range all {
+		before, known := g.seen[w.Name]
+		if known || w.Self || w.Up > 0 && w.Up < now.Sub(g.began) {
+			g.sum.add(w.Activity, before)
+		}
+		seen[w.Name] = w.Activity
+	}
+	g.seen = seen
+}
+
+// add adds what was done between two words of a worker.
+func (s *sample) add(now, before queue.Activity) {
+	s.sent += since(now.Sent, before.Sent)
+	for kind, n := range now.Calls {
+		if s.calls == nil {
+			s.calls = make(map[string]uint64)
+		}
+		s.calls[kind] += since(n, before.Calls[kind])
+	}
+}
+
+// since is never below 0: a worker that says less than before is not believed.
+func since(now, before uint64) uint64 { return max(now, before) - before }
+
+// readBacklog asks the streams how much is in them.
+func (g *collector) readBacklog(ctx context.Context) {
+	ctx, cancel := context.WithTimeout(ctx, pageTime)
+	defer cancel()
+	b, err := g.counter.Backlog(ctx)
+	g.mu.Lock()
+	defer g.mu.Unlock()
+	if g.backlogErr = err; err == nil {
+		g.backlog, g.backlogAt = b, time.Now()
+	}
+}
+
+// keep adds a sample, or moves the last one to now where it is near the one before it.
+func (g *collector) keep(now time.Time) {
+	g.mu.Lock()
+	defer g.mu.Unlock()
+	s := sample{at: now, sent: g.sum.sent, calls: maps.Clone(g.sum.calls)}
+	if now.Sub(g.backlogAt) < 2*restEvery && g.backlogErr == nil {
+		s.backlog = true
+		for i, l := range g.backlog.Lanes {
+			s.waiting[i] = l.Jobs
+			if !l.Oldest.IsZero() {
+				s.oldest[i] = max(g.backlog.At.Sub(l.Oldest), 0)
+			}
+		}
+	}
+	if n := len(g.samples); n >= 2 && g.samples[n-1].at.Sub(g.samples[n-2].at) < pointEvery {
+		g.samples[n-1] = s
+	} else {
+		g.samples = append(g.samples, s)
+	}
+	old := 0
+	for old < len(g.samples)-2 && now.Sub(g.samples[old+1].at) > keptFor {
+		old++
+	}
+	g.samples = slices.Delete(g.samples, 0, old)
+}
+
+// view is what was gathered, for one page.
+type view struct {
+	now        time.Time
+	began      time.Time
+	samples    []sample
+	workers    []queue.WorkerActivity
+	backlog    queue.Backlog
+	backlogAt  time.Time
+	backlogErr error
+}
+
+func (g *collector) view() view {
+	g.mu.Lock()
+	defer g.mu.Unlock()
+	return view{time.Now(), g.began, slices.Clone(g.samples), slices.Clone(g.workers), g.backlog, g.backlogAt, g.backlogErr}
+}
+
+// ratesOver is what a rate of now is the average of.
+const ratesOver = 10 * time.Second
+
+// rates are of now: recipients and calls a second.
+func (v view) rates() (sent, calls float64) {
+	if len(v.samples) < 2 {
+		return 0, 0
+	}
+	last := v.samples[len(v.samples)-1]
+	from := v.samples[0]
+	for _, s := range v.samples[:len(v.samples)-1] {
+		if from = s; last.at.Sub(s.at) <= ratesOver {
+			break
+		}
+	}
+	over := last.at.Sub(from.at).Seconds()
+	if over <= 0 {
+		return 0, 0
+	}
+	for kind, n := range last.calls {
+		calls += float64(since(n, from.calls[kind])) / over
+	}
+	return float64(since(last.sent, from.sent)) / over, calls
+}
