@@ -208,17 +208,17 @@ func charts(v view) []chart {
 		}
 		return grouped(int(v))
 	}
-	age := func(v float64) string { return span(time.Duration(v * float64(time.Second))) }
+	old := func(v float64) string { return age(time.Duration(v * float64(time.Second))) }
 	return []chart{
-		draw("Invites sent", "/s", v.now, rate, line{"sent", "c1", perSecond(func(s sample) uint64 { return s.sent })}),
-		draw("Calls by result", "/s", v.now, rate,
+		draw("Invites sent", "/s", v.now, count, line{"sent", "c1", perSecond(func(s sample) uint64 { return s.sent })}),
+		draw("Calls by result", "/s", v.now, count,
 			line{"sent", "c1", perSecond(call(sentCalls))},
 			line{"throttled", "c2", perSecond(call("throttled"))},
 			line{"failed", "c3", perSecond(call(failures[:]...))}),
 		draw("Jobs that wait", "", v.now, count,
 			line{"players", "c1", was(func(s sample) float64 { return float64(s.waiting[queue.Interactive]) })},
 			line{"campaigns", "c4", was(func(s sample) float64 { return float64(s.waiting[queue.Bulk]) })}),
-		draw("Age of the oldest", "", v.now, age,
+		draw("Age of the oldest", "", v.now, old,
 			line{"players", "c1", was(func(s sample) float64 { return s.oldest[queue.Interactive].Seconds() })},
 			line{"campaigns", "c4", was(func(s sample) float64 { return s.oldest[queue.Bulk].Seconds() })}),
 	}

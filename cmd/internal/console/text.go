@@ -182,7 +182,7 @@ func span(d time.Duration) string {
 		d = 0
 	}
 	switch {
-	case d < 10*time.Second:
+	case d < 10*time.Second && d%time.Second != 0:
 		return fmt.Sprintf("%.1f s", d.Seconds())
 	case d < time.Minute:
 		return fmt.Sprintf("%d s", int(d.Seconds()))
@@ -193,6 +193,20 @@ func span(d time.Duration) string {
 	default:
 		return twoUnits(int(d.Hours()), 24, "d", "h")
 	}
+}
+
+// age is a time in one unit, for where there is little room: "80 s", "1.5 h".
+func age(d time.Duration) string {
+	n, unit := d.Seconds(), "s"
+	switch {
+	case d >= 48*time.Hour:
+		n, unit = d.Hours()/24, "d"
+	case d >= 2*time.Hour:
+		n, unit = d.Hours(), "h"
+	case d >= 2*time.Minute:
+		n, unit = d.Minutes(), "min"
+	}
+	return strings.TrimSuffix(strconv.FormatFloat(n, 'f', 1, 64), ".0") + " " + unit
 }
 
 func twoUnits(n, base int, large, small string) string {
