@@ -11,7 +11,10 @@ import (
 	"html/template"
 	"io/fs"
 	"net/http"
+	"strings"
 	"time"
+	"unicode"
+	"unicode/utf8"
 )
 
 //go:embed templates assets
@@ -142,7 +145,7 @@ func (e *pageError) Error() string { return e.words }
 func notFound(words string) error { return &pageError{http.StatusNotFound, words} }
 func badAsk(words string) error   { return &pageError{http.StatusBadRequest, words} }
 
-type failedPage struct{ Words string }
+type failedPage struct{ Title, Words string }
 
 // failed says in words what went wrong.
 func (c *Console) failed(err error) *page {
@@ -157,6 +160,15 @@ func (c *Console) failed(err error) *page {
 	case errors.Is(err, context.DeadlineExceeded):
 		words = "NATS did not answer in time. If its user may not ask for this, docs/security.md says which permission a console needs. (" + words + ")"
 	}
-	p.Data = failedPage{c.text(words)}
+	p.Data = failedPage{p.Title, sentence(c.text(words))}
 	return p
+}
+
+// sentence makes one of an error's words.
+func sentence(s string) string {
+	first, size := utf8.DecodeRuneInString(s)
+	if s = string(unicode.ToUpper(first)) + s[size:]; !strings.HasSuffix(s, ".") && !strings.HasSuffix(s, ")") {
+		s += "."
+	}
+	return s
 }
