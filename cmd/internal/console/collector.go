@@ -16,6 +16,8 @@ import (
 const (
 	// lookEvery is how often all is looked at, and pages that are open are made anew.
 	lookEvery = 2 * time.Second
+	// restLeast is the least time between two looks.
+	restLeast = 200 * time.Millisecond
 	// restEvery is how often the queues are, for the curves, while nobody looks: three requests.
 	restEvery = 5 * time.Second
 	// keptFor is how far back curves go.
@@ -93,13 +95,29 @@ func (g *collector) gather(ctx context.Context) {
 		if watched {
 			g.console.live.refresh(ctx)
 		}
-		select {
-		case <-tick.C:
-		case <-g.console.live.opened: // whoever opens a page does not wait for the next look
-		case <-ctx.Done():
+		if !g.rest(ctx, tick.C) {
 			return
 		}
 	}
+}
+
+// rest waits for the next look, or until somebody opens a page, who should not have to; false: ctx has ended. It is never shorter
+// than a moment: whoever opens pages as fast as that goes does not keep the worker busy.
+func (g *collector) rest(ctx context.Context, next <-chan time.Time) bool {
+	moment := time.NewTimer(restLeast)
+	defer moment.Stop()
+	select {
+	case <-moment.C:
+	case <-ctx.Done():
+		return false
+	}
+	select {
+	case <-next:
+	case <-g.console.live.opened:
+	case <-ctx.Done():
+		return false
+	}
+	return true
 }
 
 // detailed says whether somebody watches, here or at another worker.
@@ -175,7 +193,10 @@ func detailsOf(c plan.Closeup, now time.Time) *queue.KeysActivity {
 // hear adds what all workers have done since it was last looked at. What one did that began before this console counts
 // from then on; of what one does in the second before it leaves, nothing is heard.
 func (g *collector) hear(now time.Time) {
-	all := g.run.Queue.Activities()
+	g.add(now, g.run.Queue.Activities()...)
+}
+
+func (g *collector) add(now time.Time, all ...queue.WorkerActivity) {
 	g.mu.Lock()
 	defer g.mu.Unlock()
 	g.workers = all

@@ -4,6 +4,7 @@ import (
 	"context"
 	"fmt"
 	"net/http"
+	"net/url"
 	"strings"
 	"time"
 )
@@ -112,7 +113,9 @@ const (
 // events sends a page's content whenever it is made anew.
 func (c *Console) events(build maker) http.HandlerFunc {
 	return func(w http.ResponseWriter, req *http.Request) {
-		news, end := c.live.watch(req.URL.RequestURI(), func(ctx context.Context) []byte {
+		// All else in an address makes no other page, and so no more work.
+		address := req.URL.Path + "?" + url.Values{"q": {req.URL.Query().Get("q")}}.Encode()
+		news, end := c.live.watch(address, func(ctx context.Context) []byte {
 			ctx, cancel := context.WithTimeout(ctx, pageTime)
 			defer cancel()
 			// The request is only asked for its address: it may be over by now, and the page be another viewer's.
