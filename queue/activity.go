@@ -85,9 +85,7 @@ func (q *Queue) Activities() []WorkerActivity {
 		w := WorkerActivity{
 			Name: name, Self: name == m.me, Up: milliseconds(said.record.For, longestRun), Heard: said.at, Leaving: said.record.Leaving,
 		}
-		if json.Unmarshal(said.record.Activity, &w.Activity) != nil {
-			w.Activity = Activity{} // of a worker of another version, or of none
-		}
+		w.Activity = readActivity(said.record.Activity)
 		all = append(all, w)
 	}
 	m.mu.Lock()
@@ -103,6 +101,41 @@ func (q *Queue) Activities() []WorkerActivity {
 	}
 	slices.SortFunc(all, func(a, b WorkerActivity) int { return strings.Compare(a.Name, b.Name) })
 	return all
+}
+
+// What is believed of a worker that says more than one does: somebody else may have written its record.
+const (
+	maxToldKeys  = 64
+	maxToldCalls = 32
+	maxToldSpan  = int64(10 * 365 * 24 * time.Hour / time.Millisecond)
+)
+
+// readActivity is nothing where it is of a worker of another version, or of none.
+func readActivity(data []byte) (a Activity) {
+	if json.Unmarshal(data, &a) != nil || len(a.Calls) > maxToldCalls {
+		return Activity{}
+	}
+	a.InHand, a.InFlight = max(a.InHand, 0), max(a.InFlight, 0)
+	a.Partitions = slices.DeleteFunc(a.Partitions, func(n int) bool { return n < 0 || n >= maxPartitions })
+	a.Partitions = a.Partitions[:min(len(a.Partitions), maxPartitions)]
+	if k := a.Details; k != nil {
+		k.Blocked, k.Tokenless = max(k.Blocked, 0), max(k.Tokenless, 0)
+		for _, told := range []*[]KeyActivity{&k.BlockedTop, &k.TokenTop, &k.Quota, &k.Outages} {
+			*told = (*told)[:min(len(*told), maxToldKeys)]
+			for i := range *told {
+				(*told)[i].bound()
+			}
+		}
+	}
+	return a
+}
+
+func (k *KeyActivity) bound() {
+	k.Opens, k.For, k.Waiting = min(max(k.Opens, 0), maxToldSpan), min(max(k.For, 0), maxToldSpan), max(k.Waiting, 0)
+	k.Windows = k.Windows[:min(len(k.Windows), maxToldKeys)]
+	for i, w := range k.Windows {
+		k.Windows[i] = WindowUsage{Used: max(w.Used, 0), Max: max(w.Max, 1), Per: min(max(w.Per, 0), maxToldSpan)}
+	}
 }
 
 // spoken is what a worker said of itself last.

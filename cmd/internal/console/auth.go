@@ -118,6 +118,11 @@ func parseAuth(file string, info fs.FileInfo) (map[string][]byte, error) {
 	if err != nil {
 		return nil, fmt.Errorf("admin.auth_file: %w", err)
 	}
+	return parseDigests(file, text)
+}
+
+// parseDigests reads lines name:digest.
+func parseDigests(file string, text []byte) (map[string][]byte, error) {
 	digests := make(map[string][]byte)
 	lines := bufio.NewScanner(bytes.NewReader(text))
 	for n := 1; lines.Scan(); n++ {

@@ -26,6 +26,7 @@ type WorkerOptions struct {
 	Creds       string        // file; nats.credentials_file
 	Replicas    int           // of the streams; 0: the default
 	API         string        // base URL
+	XBL         string        // further YAML of xbl: audience: server
 	Timeout     time.Duration // xbl.timeout
 	OnAmbiguous string        // xbl.on_ambiguous
 	Quota       string        // windows, such as 7/15s,50/300s, or NoQuota; empty: the published ones
@@ -97,6 +98,9 @@ func (o WorkerOptions) xbl() string {
 	}
 	if o.OnAmbiguous != "" {
 		section += ", on_ambiguous: " + o.OnAmbiguous
+	}
+	if o.XBL != "" {
+		section += ", " + o.XBL
 	}
 	return section + "}"
 }
