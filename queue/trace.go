@@ -162,9 +162,9 @@ func (t *tracer) progressOf(ctx context.Context, w *WaitingJob) error {
 	}
 	var p progressRecord
 	if json.Unmarshal(m.Data, &p) != nil || p.Published != w.PublishedAt.UnixNano() {
-		return nil
+		return nil // it is another job's
 	}
-	if counts, err := p.counts(); err == nil {
+	if counts, problem := p.counts(); problem == nil {
 		w.Sent, w.Dead, w.Attempts = counts.sent, counts.ended()-counts.sent, p.Attempts
 	}
 	return nil
@@ -175,7 +175,8 @@ func (t *tracer) search(ctx context.Context) error {
 	next := t.q.From
 	title, sender := titleToken(t.q.TitleID), or(t.q.Sender, "*")
 	more := false
-	err := t.look(ctx, ResultsStream, resultsPrefix+title+"."+sender+".*", &next.Results, &more, func(m *jetstream.RawStreamMsg) (bool, error) {
+	results := resultsPrefix + title + "." + sender + ".*"
+	err := t.look(ctx, ResultsStream, results, &next.Results, &more, func(m *jetstream.RawStreamMsg) (bool, error) {
 		if m.Header.Get(headerJob) != t.q.ID && LooseID(m.Data) != t.q.ID {
 			return false, nil
 		}

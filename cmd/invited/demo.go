@@ -33,7 +33,7 @@ quota that somebody else has used up. It ends with status 0 only if every count 
 			return runDemo(cmd.Context(), out, log, keep)
 		},
 	}
-	cmd.Flags().BoolVar(&keep, "keep", false, "leave everything running, with more to do, and print how to look at it: the console's address among others")
+	cmd.Flags().BoolVar(&keep, "keep", false, "go on afterwards, with something on each page of the console, and print how to look at it")
 	cmd.Flags().BoolVar(&verbose, "verbose", false, "show the worker's log")
 	return cmd
 }

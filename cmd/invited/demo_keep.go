@@ -62,9 +62,7 @@ func keepGoing(ctx context.Context, w *worker) error {
 		case <-player.C:
 			err = publish(queue.Address{TitleID: demoTitle, Sender: demoLobby}, fmt.Sprint("lobby=", n), friends(2))
 		case <-game.C:
-			if _, err = useUpQuota(ctx, w.cfg.XBL.BaseURL); err != nil {
-				err = nil // the game is refused as well, now and then
-			}
+			_, _ = useUpQuota(ctx, w.cfg.XBL.BaseURL) // the game is refused as well, now and then
 			err = publish(queue.Address{TitleID: demoTitle, Sender: demoBusy}, "lobby=busy", friends(4))
 		case <-ctx.Done():
 			return nil

@@ -46,11 +46,11 @@ func TestEachRoleOfDeployDoesItsWork(t *testing.T) {
 			assert.Equal(t, http.StatusOK, status, path)
 			assert.Contains(t, page, shows, path)
 		}
-		answer, err := http.Post(first.Admin+"/campaigns/730/cup/steered/pause", "", nil) //nolint:noctx // it ends with the test
+		answer, err := http.Post(first.Admin+"/campaigns/730/cup/steered/pause", "", nil)
 		require.NoError(t, err)
 		defer answer.Body.Close()
 		assert.Equal(t, "/campaigns/730/cup/steered", answer.Request.URL.Path, "it leads to the campaign's page")
-		assert.True(t, first.Said(`msg="console: campaign pause" user="not asked"`), "who did it is logged")
+		assert.True(t, first.Said(`msg="changed in the console" change="campaign pause" user="not asked"`), "who did it is logged")
 		assert.True(t, first.Ready())
 	})
 	t.Run("an operator lists, shows and replays dead letters, and drops what is dead again", func(t *testing.T) {

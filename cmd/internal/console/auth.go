@@ -133,8 +133,8 @@ func parseDigests(file string, text []byte) (map[string][]byte, error) {
 		name, digest, _ := strings.Cut(line, ":")
 		cost, err := bcrypt.Cost([]byte(digest))
 		if name == "" || err != nil || cost > maxCost {
-			return nil, fmt.Errorf("admin.auth_file: %s:%d: must be name:digest with a bcrypt digest of a cost up to %d, as htpasswd -nB NAME prints it",
-				file, n, maxCost)
+			return nil, fmt.Errorf("admin.auth_file: %s:%d: must be name:digest with a bcrypt digest of a cost up to %d, "+
+				"as htpasswd -nB NAME prints it", file, n, maxCost)
 		}
 		digests[name] = []byte(digest)
 	}

@@ -284,7 +284,8 @@ func (c *Console) campaign(ctx context.Context, r *running, req *http.Request) (
 		}
 	}
 	if !s.Complete {
-		data.Unsure = append(data.Unsure, "The counts may be too low: no worker ran for so long that results were removed before they were summed up.")
+		data.Unsure = append(data.Unsure,
+			"The counts may be too low: no worker ran for so long that results were removed before they were summed up.")
 	}
 	return &page{Title: data.Name, Here: "/campaigns", Template: "campaign", Live: true, Data: data}, nil
 }

@@ -25,7 +25,8 @@ func (c *Console) guarded(pages http.Handler) http.Handler {
 		h.Set("Cross-Origin-Resource-Policy", "same-origin")
 		h.Set("Cache-Control", "no-store")
 		if c.auth == nil && c.loopback() && !byAddress(r.Host) {
-			http.Error(w, "This console is for this machine alone: ask for it as localhost or by its address.", http.StatusMisdirectedRequest)
+			const words = "This console is for this machine alone: ask for it as localhost or by its address."
+			http.Error(w, words, http.StatusMisdirectedRequest)
 			return
 		}
 		who := visitor{address: r.RemoteAddr}

@@ -153,5 +153,5 @@ func TestWhoDidWhatIsLogged(t *testing.T) {
 	require.NoError(t, err)
 	r := httptest.NewRequestWithContext(t.Context(), http.MethodPost, "/", http.NoBody)
 	c.did(r.WithContext(context.WithValue(t.Context(), visitorKey{}, visitor{"ada", "10.0.0.7:1"})), nil, "drop of dead letters", "letters", 3)
-	assert.Contains(t, said.String(), `msg="console: drop of dead letters" user=ada from=10.0.0.7:1 letters=3`)
+	assert.Contains(t, said.String(), `msg="changed in the console" change="drop of dead letters" user=ada from=10.0.0.7:1 letters=3`)
 }

@@ -33,7 +33,8 @@ type jobPage struct {
 
 func (c *Console) job(ctx context.Context, r *running, req *http.Request) (*page, error) {
 	v := req.URL.Query()
-	data := jobPage{ID: strings.TrimSpace(v.Get("id")), Title: strings.TrimSpace(v.Get("title")), Sender: strings.TrimSpace(v.Get("sender"))}
+	word := func(name string) string { return strings.TrimSpace(v.Get(name)) }
+	data := jobPage{ID: word("id"), Title: word("title"), Sender: word("sender")}
 	p := &page{Title: "A job", Here: "/job", Template: "job", Data: &data}
 	if data.ID == "" {
 		return p, nil
@@ -142,7 +143,8 @@ func (c *Console) waiting(d *jobPage, w queue.WaitingJob, r *running) {
 		}
 		d.Words = "A worker has it in hand, or set aside until its sender gets on."
 		if owner != "" {
-			d.Words = "Worker " + owner + " has it in hand, or set aside until its sender gets on. Whether it is in a call right now is known there alone."
+			d.Words = "Worker " + owner + " has it in hand, or set aside until its sender gets on. " +
+				"Whether it is in a call right now is known there alone."
 		}
 	}
 	d.add("Job", fmt.Sprintf("%s:%d", w.Stream, w.Sequence))

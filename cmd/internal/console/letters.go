@@ -71,7 +71,9 @@ func momentOf(text string, now time.Time) (time.Time, error) {
 	if d, err := time.ParseDuration(text); err == nil && d >= 0 {
 		return now.Add(-d), nil
 	}
-	for _, form := range []string{time.RFC3339, "2006-01-02T15:04:05", "2006-01-02T15:04", "2006-01-02 15:04:05", "2006-01-02 15:04", "2006-01-02"} {
+	for _, form := range []string{
+		time.RFC3339, "2006-01-02T15:04:05", "2006-01-02T15:04", "2006-01-02 15:04:05", "2006-01-02 15:04", "2006-01-02",
+	} {
 		if at, err := time.Parse(form, text); err == nil {
 			return at, nil
 		}
@@ -276,10 +278,15 @@ var changing = map[string]struct {
 	label, done, class, words string
 	do                        func(*queue.Replayer, context.Context, queue.DeadLetter) error
 }{
-	"replay": {"Replay", "replayed", "primary", "The job of each letter is published again where it came from, with only the recipients that were not sent. " +
-		"It goes through the same queues and the same quota as any job. A letter is removed once its job is back in its queue.", (*queue.Replayer).Replay},
-	"drop": {"Drop", "dropped", "danger", "The letters are removed for good: nobody can replay them, and nobody can see any more who was not sent.",
-		(*queue.Replayer).Drop},
+	"replay": {
+		"Replay", "replayed", "primary", "The job of each letter is published again where it came from, with only the recipients that " +
+			"were not sent. It goes through the same queues and the same quota as any job. A letter is removed once its job is back in its queue.",
+		(*queue.Replayer).Replay,
+	},
+	"drop": {
+		"Drop", "dropped", "danger", "The letters are removed for good: nobody can replay them, and nobody can see any more who was not sent.",
+		(*queue.Replayer).Drop,
+	},
 }
 
 // selection is the letters that a form names: each by its number, or all that a query selects up to one.
@@ -359,7 +366,8 @@ func (c *Console) askLetters(ctx context.Context, r *running, req *http.Request)
 	}
 	recipients, noJobs := 0, 0
 	ask := askPage{
-		Button: how.label, Class: how.class, Post: "/dead/" + values.Get("do"), Back: "/dead?" + s.query.values().Encode(), Actions: c.opts.Admin.Actions,
+		Button: how.label, Class: how.class, Post: "/dead/" + values.Get("do"), Back: "/dead?" + s.query.values().Encode(),
+		Actions: c.opts.Admin.Actions,
 	}
 	for _, l := range s.letters {
 		n := recipientsOf(l)
@@ -375,8 +383,8 @@ func (c *Console) askLetters(ctx context.Context, r *running, req *http.Request)
 		return nil, badAsk("No letter is selected, or those that were are gone: go back and mark some.")
 	}
 	if s.more {
-		ask.Words = append(ask.Words, fmt.Sprintf("These are the newest %s; there may be more. Do it again for the next ones, or take invitectl dead %s.",
-			grouped(len(s.letters)), values.Get("do")))
+		ask.Words = append(ask.Words, fmt.Sprintf("These are the newest %s; there may be more. Do it again for the next ones, "+
+			"or take invitectl dead %s.", grouped(len(s.letters)), values.Get("do")))
 	}
 	ask.Words = append(ask.Words, how.words)
 	if noJobs > 0 && values.Get("do") == "replay" {
@@ -444,7 +452,8 @@ func (c *Console) changeLetters(ctx context.Context, r *running, req *http.Reque
 		letters++
 		recipients += recipientsOf(l)
 	}
-	c.did(req, err, do+" of dead letters", "letters", letters, "recipients", recipients, "not_possible", failed, "filter", s.query.values().Encode())
+	c.did(req, err, do+" of dead letters", "letters", letters, "recipients", recipients, "not_possible", failed,
+		"filter", s.query.values().Encode())
 	data.Words = fmt.Sprintf("%s for %s %s.", plural(letters, "dead letter"), plural(recipients, "recipient"), how.done)
 	if failed > 0 {
 		data.FailedIn = fmt.Sprintf("%s can't be, and stay:", grouped(failed))

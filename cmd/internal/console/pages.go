@@ -7,7 +7,6 @@ import (
 	"embed"
 	"encoding/hex"
 	"errors"
-	"fmt"
 	"html/template"
 	"io/fs"
 	"net/http"
@@ -70,8 +69,7 @@ func timeTag(t time.Time) template.HTML {
 		return "–"
 	}
 	t = t.UTC()
-	return template.HTML(fmt.Sprintf(`<time datetime="%s">%s</time>`, //nolint:gosec // both are written by package time
-		t.Format(time.RFC3339Nano), t.Format("2006-01-02 15:04:05 UTC")))
+	return template.HTML(t.Format(`<time datetime="` + time.RFC3339Nano + `">2006-01-02 15:04:05 UTC</time>`)) //nolint:gosec // it has no words of others
 }
 
 // maker makes a page.
@@ -158,7 +156,8 @@ func (c *Console) failed(err error) *page {
 	case errors.Is(err, errStarting):
 		p.Title = "Starting"
 	case errors.Is(err, context.DeadlineExceeded):
-		words = "NATS did not answer in time. If its user may not ask for this, docs/security.md says which permission a console needs. (" + words + ")"
+		words = "NATS did not answer in time. If its user may not ask for this, docs/console.md says which permission a console needs. (" +
+			words + ")"
 	}
 	p.Data = failedPage{p.Title, sentence(c.text(words))}
 	return p

@@ -16,12 +16,8 @@ type problem struct {
 	Link  string // where to look; empty: nowhere else
 }
 
-const (
-	// lateInteractive is how old the oldest job of a player who waits may be before somebody should know.
-	lateInteractive = 30 * time.Second
-	// unheard is how old what is known of the queues may be.
-	unheard = 15 * time.Second
-)
+// lateInteractive is how old the oldest job of a player who waits may be before somebody should know.
+const lateInteractive = 30 * time.Second
 
 // problems are what keeps invites from being sent, the gravest first.
 func (c *Console) problems(v view) []problem {
@@ -60,7 +56,8 @@ func (c *Console) problems(v view) []problem {
 			})
 		}
 		if more := w.Details.Tokenless - len(w.Details.TokenTop); more > 0 {
-			grave = append(grave, problem{Grave: true, Text: plural(more, "further sender") + " of " + c.text(w.Name) + " wait for a token."})
+			words := plural(more, "further sender") + " of " + c.text(w.Name) + " wait for a token."
+			grave = append(grave, problem{Grave: true, Text: words})
 		}
 	}
 	for i, l := range v.backlog.Lanes {

@@ -81,12 +81,12 @@ func (c *Console) did(req *http.Request, err error, what string, attrs ...any) {
 	if name == "" {
 		name = "not asked"
 	}
-	attrs = append([]any{"user", name, "from", who.address}, attrs...)
+	attrs = append([]any{"change", what, "user", name, "from", who.address}, attrs...)
 	if err != nil {
-		c.log.Warn("console: "+what+" failed", append(attrs, "error", err)...)
+		c.log.Warn("a change in the console failed", append(attrs, "error", err)...)
 		return
 	}
-	c.log.Info("console: "+what, attrs...)
+	c.log.Info("changed in the console", attrs...)
 }
 
 // asset serves an embedded file. Its address changes with its content.
@@ -100,7 +100,7 @@ func (c *Console) asset(w http.ResponseWriter, req *http.Request) {
 	types := map[string]string{".css": "text/css", ".js": "text/javascript", ".svg": "image/svg+xml"}
 	w.Header().Set("Content-Type", types[name[strings.LastIndexByte(name, '.'):]]+"; charset=utf-8")
 	w.Header().Set("Cache-Control", "max-age=31536000, immutable")
-	_, _ = w.Write(content)
+	_, _ = w.Write(content) //nolint:gosec // one of our own files
 }
 
 const (

@@ -41,11 +41,17 @@ var steering = map[string]struct {
 	label, class, words string
 	do                  func(*queue.Organizer, context.Context, queue.Address) (queue.CampaignTerms, error)
 }{
-	"pause": {"Pause", "primary", "No worker makes a new call for it from a second later on. Calls in flight are finished, and counted. " +
-		"What expires meanwhile is dead-lettered when it goes on.", (*queue.Organizer).Pause},
-	"resume": {"Resume", "primary", "Workers go on with it at once, as fast as its quota and its own rate allow.", (*queue.Organizer).Resume},
-	"cancel": {"Cancel for good", "danger", "What is unsent is dropped, for good: nobody can resume it, and nobody can list afterwards who was sent. " +
-		"Pause it if you are not sure.", (*queue.Organizer).Cancel},
+	"pause": {
+		"Pause", "primary", "No worker makes a new call for it from a second later on. Calls in flight are finished, and counted. " +
+			"What expires meanwhile is dead-lettered when it goes on.", (*queue.Organizer).Pause,
+	},
+	"resume": {
+		"Resume", "primary", "Workers go on with it at once, as fast as its quota and its own rate allow.", (*queue.Organizer).Resume,
+	},
+	"cancel": {
+		"Cancel for good", "danger", "What is unsent is dropped, for good: nobody can resume it, and nobody can list afterwards who was sent. " +
+			"Pause it if you are not sure.", (*queue.Organizer).Cancel,
+	},
 }
 
 func (c *Console) askCampaign(ctx context.Context, r *running, req *http.Request) (*page, error) {
@@ -62,18 +68,18 @@ func (c *Console) askCampaign(ctx context.Context, r *running, req *http.Request
 		return nil, notFound("There is no such campaign, or none any more.")
 	}
 	ask := askPage{
-		Question: fmt.Sprintf("%s %s?", how.label, cli.Printable(a.Campaign)), Button: how.label, Class: how.class, Words: []string{how.words},
-		Post: c.pathOf(a) + "/" + req.PathValue("do"), Back: c.pathOf(a), Actions: c.opts.Admin.Actions,
+		Question: fmt.Sprintf("%s %s?", how.label, cli.Printable(a.Campaign)), Button: how.label, Class: how.class,
+		Words: []string{how.words}, Post: c.pathOf(a) + "/" + req.PathValue("do"), Back: c.pathOf(a), Actions: c.opts.Admin.Actions,
 	}
 	switch {
 	case err != nil: // a record that can't be read must not keep anybody from stopping a campaign
 		ask.Words = append(ask.Words, "How it stands can't be told: "+c.text(err.Error()))
 	case s.Ordered:
-		ask.Words = append(ask.Words, fmt.Sprintf("Title %d, sender %s: %s; %s of %s sent, %s left.", a.TitleID, c.sender(a.Sender), stateText(s),
-			grouped(s.Sent), plural(s.Recipients, "recipient"), grouped(s.Left)))
+		ask.Words = append(ask.Words, fmt.Sprintf("Title %d, sender %s: %s; %s of %s sent, %s left.", a.TitleID, c.sender(a.Sender),
+			stateText(s), grouped(s.Sent), plural(s.Recipients, "recipient"), grouped(s.Left)))
 	default:
-		ask.Words = append(ask.Words, fmt.Sprintf("Title %d, sender %s: %s; %s sent, %s waiting.", a.TitleID, c.sender(a.Sender), stateText(s),
-			plural(s.Sent, "recipient"), plural(s.Waiting, "job")))
+		ask.Words = append(ask.Words, fmt.Sprintf("Title %d, sender %s: %s; %s sent, %s waiting.", a.TitleID, c.sender(a.Sender),
+			stateText(s), plural(s.Sent, "recipient"), plural(s.Waiting, "job")))
 	}
 	return &page{Title: ask.Question, Here: "/campaigns", Template: "ask", Data: ask}, nil
 }

@@ -62,11 +62,10 @@ const aliasMark = "~"
 
 // player is one XUID.
 func (c *Console) player(x queue.XUID) string {
-	if s := x.String(); c.opts.Admin.ShowPlayers {
-		return s
-	} else {
-		return maskNumber("000" + s)
+	if c.opts.Admin.ShowPlayers {
+		return x.String()
 	}
+	return maskNumber("000" + x.String())
 }
 
 // connectionString says how to join a game, which is for those who are invited.
