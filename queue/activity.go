@@ -22,12 +22,14 @@ type Activity struct {
 	Partitions []int `json:"parts,omitzero"`    // that it owns
 
 	Watching bool          `json:"watching,omitzero"` // somebody watches all workers here, so that each tells details
-	Details  *KeysActivity `json:"keys,omitzero"`     // nil: nobody watches
+	Keys     *KeysActivity `json:"keys,omitzero"`     // how its senders and titles stand; nil: it does not say
 }
 
 // KeysActivity is how the senders and titles of a worker stand: how many, and
-// the first few of each sort.
+// the first few of each sort. What keeps invites from being sent is always told.
 type KeysActivity struct {
+	Watched bool `json:"watched,omitzero"` // BlockedTop and Quota are told, as somebody watches
+
 	Blocked    int           `json:"blocked,omitzero"` // inside a Retry-After
 	BlockedTop []KeyActivity `json:"blockedTop,omitzero"`
 	Tokenless  int           `json:"tokenless,omitzero"` // that wait for a token the API takes
@@ -118,7 +120,7 @@ func readActivity(data []byte) (a Activity) {
 	a.InHand, a.InFlight = max(a.InHand, 0), max(a.InFlight, 0)
 	a.Partitions = slices.DeleteFunc(a.Partitions, func(n int) bool { return n < 0 || n >= maxPartitions })
 	a.Partitions = a.Partitions[:min(len(a.Partitions), maxPartitions)]
-	if k := a.Details; k != nil {
+	if k := a.Keys; k != nil {
 		k.Blocked, k.Tokenless = max(k.Blocked, 0), max(k.Tokenless, 0)
 		for _, told := range []*[]KeyActivity{&k.BlockedTop, &k.TokenTop, &k.Quota, &k.Outages} {
 			*told = (*told)[:min(len(*told), maxToldKeys)]

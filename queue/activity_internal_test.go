@@ -20,10 +20,10 @@ func FuzzActivity(f *testing.F) {
 		assert.GreaterOrEqual(t, a.InHand, 0)
 		assert.LessOrEqual(t, len(a.Partitions), maxPartitions)
 		assert.LessOrEqual(t, len(a.Calls), maxToldCalls)
-		if a.Details == nil {
+		if a.Keys == nil {
 			return
 		}
-		for _, told := range [][]KeyActivity{a.Details.BlockedTop, a.Details.TokenTop, a.Details.Quota, a.Details.Outages} {
+		for _, told := range [][]KeyActivity{a.Keys.BlockedTop, a.Keys.TokenTop, a.Keys.Quota, a.Keys.Outages} {
 			assert.LessOrEqual(t, len(told), maxToldKeys)
 			for _, k := range told {
 				assert.GreaterOrEqual(t, min(k.Opens, k.For, int64(k.Waiting)), int64(0))

@@ -15,7 +15,7 @@ func TestEachWorkerHearsWhatAllSayOfTheirWork(t *testing.T) {
 		assert.Nil(t, f.queue.Activities(), "it takes no part yet")
 		said := queue.Activity{
 			Sent: 7, Calls: map[string]uint64{"sent": 3}, InHand: 2, Partitions: []int{1, 2},
-			Details: &queue.KeysActivity{Blocked: 1, BlockedTop: []queue.KeyActivity{{TitleID: 5, Sender: "ada", Opens: 1500}}},
+			Keys: &queue.KeysActivity{Blocked: 1, BlockedTop: []queue.KeyActivity{{TitleID: 5, Sender: "ada", Opens: 1500}}},
 		}
 		f.queue.ReportActivity(func() queue.Activity { return said })
 		w := f.consume()

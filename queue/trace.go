@@ -162,9 +162,9 @@ func (t *tracer) progressOf(ctx context.Context, w *WaitingJob) error {
 	}
 	var p progressRecord
 	if json.Unmarshal(m.Data, &p) != nil || p.Published != w.PublishedAt.UnixNano() {
-		return nil // it is another job's
+		return nil //nolint:nilerr // it is another job's
 	}
-	if counts, problem := p.counts(); problem == nil {
+	if counts, wrong := p.counts(); wrong == nil {
 		w.Sent, w.Dead, w.Attempts = counts.sent, counts.ended()-counts.sent, p.Attempts
 	}
 	return nil

@@ -131,7 +131,7 @@ type bar struct {
 
 func barOf(s queue.CampaignStatus) bar {
 	if !s.Ordered || s.Recipients == 0 {
-		return bar{Words: "of how many is not known"}
+		return bar{Words: "of ?"}
 	}
 	part := func(n int) float64 { return 1000 * float64(n) / float64(s.Recipients) }
 	dead := max(s.DeadRecipients()-s.Replayed, 0)

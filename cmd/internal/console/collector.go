@@ -50,7 +50,8 @@ type collector struct {
 	counter *queue.Reader
 	began   time.Time
 
-	mine atomic.Pointer[ownWork] // what this worker's dispatcher said last; nil: nothing yet
+	mine      atomic.Pointer[ownWork] // what this worker's dispatcher said last; nil: nothing yet
+	elsewhere atomic.Bool             // somebody watches at another worker
 
 	mu      sync.Mutex
 	samples []sample
@@ -67,8 +68,7 @@ type collector struct {
 type ownWork struct {
 	snapshot   dispatcher.Snapshot
 	partitions []int
-	closeup    *plan.Closeup // nil: nobody watches
-	at         time.Time
+	closeup    plan.Closeup
 }
 
 func newCollector(c *Console, r *running, counter *queue.Reader) *collector {
@@ -83,7 +83,7 @@ func (g *collector) gather(ctx context.Context) {
 	for {
 		watched := g.console.live.watched()
 		if now := time.Now(); !now.Before(askAgain) {
-			g.askOwn(ctx, g.detailed())
+			g.askOwn(ctx)
 			askAgain = now.Add(cheapness * time.Since(now))
 		}
 		g.hear(time.Now())
@@ -120,16 +120,8 @@ func (g *collector) rest(ctx context.Context, next <-chan time.Time) bool {
 	return true
 }
 
-// detailed says whether somebody watches, here or at another worker.
-func (g *collector) detailed() bool {
-	if g.console.live.watched() {
-		return true
-	}
-	return slices.ContainsFunc(g.run.Queue.Activities(), func(w queue.WorkerActivity) bool { return w.Watching })
-}
-
 // askOwn asks this worker's loop.
-func (g *collector) askOwn(ctx context.Context, detailed bool) {
+func (g *collector) askOwn(ctx context.Context) {
 	ctx, cancel := context.WithTimeout(ctx, askLoop)
 	defer cancel()
 	d := g.run.Dispatcher
@@ -137,17 +129,13 @@ func (g *collector) askOwn(ctx context.Context, detailed bool) {
 	if err != nil {
 		return // it is older next time, and a health check says why
 	}
-	own := &ownWork{snapshot: snapshot, at: time.Now()}
+	own := &ownWork{snapshot: snapshot}
 	if own.partitions, err = d.Owned(ctx); err != nil {
 		return
 	}
 	slices.Sort(own.partitions)
-	if detailed {
-		closeup, err := d.Closeup(ctx, topKeys)
-		if err != nil {
-			return
-		}
-		own.closeup = &closeup
+	if own.closeup, err = d.Closeup(ctx, topKeys); err != nil {
+		return
 	}
 	g.mine.Store(own)
 }
@@ -161,13 +149,13 @@ func (g *collector) activity() queue.Activity {
 		return a
 	}
 	a.InHand, a.InFlight, a.QuotaBound, a.Partitions = own.snapshot.Jobs, own.snapshot.InFlight, own.snapshot.QuotaBound, own.partitions
-	if own.closeup != nil {
-		a.Details = detailsOf(*own.closeup, time.Now())
-	}
+	a.Keys = keysOf(own.closeup, a.Watching || g.elsewhere.Load(), time.Now())
 	return a
 }
 
-func detailsOf(c plan.Closeup, now time.Time) *queue.KeysActivity {
+// keysOf is what is told of senders. Who waits for a token, or for a title that is away, is told whoever watches: it keeps invites
+// from being sent.
+func keysOf(c plan.Closeup, watched bool, now time.Time) *queue.KeysActivity {
 	keys := func(all []plan.Standing) (told []queue.KeyActivity) {
 		for _, s := range all {
 			k := queue.KeyActivity{TitleID: s.TitleID, Sender: s.Sender, Waiting: s.Waiting, Refused: s.Refused}
@@ -184,10 +172,13 @@ func detailsOf(c plan.Closeup, now time.Time) *queue.KeysActivity {
 		}
 		return told
 	}
-	return &queue.KeysActivity{
-		Blocked: c.BlockedAll, BlockedTop: keys(c.Blocked), Tokenless: c.TokenlessAll, TokenTop: keys(c.Tokenless),
-		Quota: keys(c.Busiest), Outages: keys(c.Outages),
+	told := &queue.KeysActivity{
+		Watched: watched, Blocked: c.BlockedAll, Tokenless: c.TokenlessAll, TokenTop: keys(c.Tokenless), Outages: keys(c.Outages),
 	}
+	if watched {
+		told.BlockedTop, told.Quota = keys(c.Blocked), keys(c.Busiest)
+	}
+	return told
 }
 
 // hear adds what all workers have done since it was last looked at. What one did that began before this console counts
@@ -200,15 +191,17 @@ func (g *collector) add(now time.Time, all ...queue.WorkerActivity) {
 	g.mu.Lock()
 	defer g.mu.Unlock()
 	g.workers = all
-	seen := make(map[string]queue.Activity, len(all))
+	seen, elsewhere := make(map[string]queue.Activity, len(all)), false
 	for _, w := range all {
 		before, known := g.seen[w.Name]
 		if known || w.Self || w.Up > 0 && w.Up < now.Sub(g.began) {
 			g.sum.add(w.Activity, before)
 		}
 		seen[w.Name] = w.Activity
+		elsewhere = elsewhere || w.Watching && !w.Self
 	}
 	g.seen = seen
+	g.elsewhere.Store(elsewhere)
 }
 
 // add adds what was done between two words of a worker.
@@ -275,9 +268,16 @@ type view struct {
 }
 
 func (g *collector) view() view {
+	mine := g.activity()
 	g.mu.Lock()
 	defer g.mu.Unlock()
-	return view{time.Now(), g.began, slices.Clone(g.samples), slices.Clone(g.workers), g.backlog, g.backlogAt, g.backlogErr}
+	v := view{time.Now(), g.began, slices.Clone(g.samples), slices.Clone(g.workers), g.backlog, g.backlogAt, g.backlogErr}
+	for i := range v.workers {
+		if v.workers[i].Self { // newer than what the others have heard
+			v.workers[i].Activity, v.workers[i].Heard = mine, v.now
+		}
+	}
+	return v
 }
 
 // ratesOver is what a rate of now is the average of.

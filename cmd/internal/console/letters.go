@@ -280,11 +280,13 @@ var changing = map[string]struct {
 }{
 	"replay": {
 		"Replay", "replayed", "primary", "The job of each letter is published again where it came from, with only the recipients that " +
-			"were not sent. It goes through the same queues and the same quota as any job. A letter is removed once its job is back in its queue.",
+			"were not sent. It goes through the same queues and the same quota as any job. A letter is removed once its job is back " +
+			"in its queue.",
 		(*queue.Replayer).Replay,
 	},
 	"drop": {
-		"Drop", "dropped", "danger", "The letters are removed for good: nobody can replay them, and nobody can see any more who was not sent.",
+		"Drop", "dropped", "danger", "The letters are removed for good: nobody can replay them, and nobody can see any more who was " +
+			"not sent.",
 		(*queue.Replayer).Drop,
 	},
 }

@@ -3,6 +3,7 @@ package console
 import (
 	"context"
 	"sync"
+	"time"
 )
 
 // hub sends pages that are open what is new on them. A page is made once however many look at it.
@@ -11,6 +12,7 @@ type hub struct {
 
 	mu     sync.Mutex
 	closed bool
+	looked time.Time // when the overview was asked for last
 	n      int
 	pages  map[string]*livePage // by address
 }
@@ -62,7 +64,19 @@ func (h *hub) watch(address string, build func(context.Context) []byte) (news ch
 func (h *hub) watched() bool {
 	h.mu.Lock()
 	defer h.mu.Unlock()
-	return h.n > 0
+	return h.n > 0 || time.Since(h.looked) < lookedFor
+}
+
+// lookedFor is how long somebody watches who loads a page without following it.
+const lookedFor = 15 * time.Second
+
+// look says that somebody looks; true: nobody has watched for a while.
+func (h *hub) look() (first bool) {
+	h.mu.Lock()
+	defer h.mu.Unlock()
+	first = h.n == 0 && time.Since(h.looked) >= lookedFor
+	h.looked = time.Now()
+	return first
 }
 
 // refresh makes each page that somebody looks at, and sends it.

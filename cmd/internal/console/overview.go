@@ -70,7 +70,10 @@ type deadRow struct {
 	Letters string
 }
 
-func (c *Console) overview(_ context.Context, r *running, _ *http.Request) (*page, error) {
+func (c *Console) overview(ctx context.Context, r *running, _ *http.Request) (*page, error) {
+	if c.live.look() { // the first look for a while: others tell of their senders a moment later, this worker at once
+		r.askOwn(ctx)
+	}
 	v := r.view()
 	sent, calls := v.rates()
 	o := overviewPage{
@@ -140,18 +143,18 @@ func (c *Console) keyRows(o *overviewPage, v view) {
 	var blocked []blockedRow
 	all := 0
 	for _, w := range v.workers {
-		if w.Details == nil {
+		if w.Keys == nil || !w.Keys.Watched {
 			continue
 		}
 		o.Details = true
-		all += w.Details.Blocked
-		for _, k := range w.Details.BlockedTop {
+		all += w.Keys.Blocked
+		for _, k := range w.Keys.BlockedTop {
 			at := w.Heard.Add(time.Duration(k.Opens) * time.Millisecond)
 			if at.After(v.now) {
 				blocked = append(blocked, blockedRow{k.TitleID, c.sender(k.Sender), span(at.Sub(v.now)), at})
 			}
 		}
-		for _, k := range w.Details.Quota {
+		for _, k := range w.Keys.Quota {
 			row, most := quotaRow{TitleID: k.TitleID, Sender: c.sender(k.Sender), Waiting: grouped(k.Waiting)}, 0.0
 			for _, u := range k.Windows {
 				most = max(most, float64(u.Used)/float64(max(u.Max, 1)))
@@ -208,7 +211,11 @@ func charts(v view) []chart {
 		}
 		return grouped(int(v))
 	}
-	old := func(v float64) string { return age(time.Duration(v * float64(time.Second))) }
+	per, unit := unitOf(v.samples)
+	old := func(v float64) string { return trimmed(v) + " " + unit }
+	aged := func(lane queue.Lane) []point {
+		return was(func(s sample) float64 { return s.oldest[lane].Seconds() / per.Seconds() })
+	}
 	return []chart{
 		draw("Invites sent", "/s", v.now, count, line{"sent", "c1", perSecond(func(s sample) uint64 { return s.sent })}),
 		draw("Calls by result", "/s", v.now, count,
@@ -219,7 +226,25 @@ func charts(v view) []chart {
 			line{"players", "c1", was(func(s sample) float64 { return float64(s.waiting[queue.Interactive]) })},
 			line{"campaigns", "c4", was(func(s sample) float64 { return float64(s.waiting[queue.Bulk]) })}),
 		draw("Age of the oldest", "", v.now, old,
-			line{"players", "c1", was(func(s sample) float64 { return s.oldest[queue.Interactive].Seconds() })},
-			line{"campaigns", "c4", was(func(s sample) float64 { return s.oldest[queue.Bulk].Seconds() })}),
+			line{"players", "c1", aged(queue.Interactive)},
+			line{"campaigns", "c4", aged(queue.Bulk)}),
+	}
+}
+
+// unitOf is what ages are shown in, so that a chart's lines are at round numbers.
+func unitOf(samples []sample) (per time.Duration, unit string) {
+	var oldest time.Duration
+	for _, s := range samples {
+		oldest = max(oldest, s.oldest[queue.Interactive], s.oldest[queue.Bulk])
+	}
+	switch {
+	case oldest >= 48*time.Hour:
+		return 24 * time.Hour, "d"
+	case oldest >= 2*time.Hour:
+		return time.Hour, "h"
+	case oldest >= 2*time.Minute:
+		return time.Minute, "min"
+	default:
+		return time.Second, "s"
 	}
 }

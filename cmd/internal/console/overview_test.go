@@ -48,7 +48,7 @@ func TestProblemsAreInWordsTheGravestFirst(t *testing.T) {
 	now := time.Now()
 	since := now.Add(-time.Hour)
 	c := &Console{}
-	w := worker("w-1", queue.Activity{Partitions: []int{0, 1, 3}, Details: &queue.KeysActivity{
+	w := worker("w-1", queue.Activity{Partitions: []int{0, 1, 3}, Keys: &queue.KeysActivity{
 		Tokenless: 3, TokenTop: []queue.KeyActivity{{TitleID: 7, Sender: "cup-bot", Refused: true, For: time.Hour.Milliseconds(), Waiting: 1204}},
 		Outages: []queue.KeyActivity{{TitleID: 8, For: time.Hour.Milliseconds(), Waiting: 1}},
 	}})

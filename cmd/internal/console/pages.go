@@ -69,7 +69,8 @@ func timeTag(t time.Time) template.HTML {
 		return "–"
 	}
 	t = t.UTC()
-	return template.HTML(t.Format(`<time datetime="` + time.RFC3339Nano + `">2006-01-02 15:04:05 UTC</time>`)) //nolint:gosec // it has no words of others
+	//nolint:gosec // it has no words of others
+	return template.HTML(t.Format(`<time datetime="` + time.RFC3339Nano + `">2006-01-02 15:04:05 UTC</time>`))
 }
 
 // maker makes a page.

@@ -36,37 +36,35 @@ func (c *Console) problems(v view) []problem {
 			plural(len(alone), "partition"), v.backlog.Parts, isAre(len(alone)), ranges(alone))})
 	}
 	for _, w := range v.workers {
-		if w.Details == nil {
+		if w.Keys == nil {
 			continue
 		}
-		for _, o := range w.Details.Outages {
+		for _, o := range w.Keys.Outages {
 			grave = append(grave, problem{
 				Grave: true, Text: fmt.Sprintf("Title %d: the service does not answer since", o.TitleID), Since: said(w, o),
 				More: "; " + c.wait(o.Waiting),
 			})
 		}
-		for _, k := range w.Details.TokenTop {
+		for _, k := range w.Keys.TokenTop {
 			what := "there is no token"
 			if k.Refused {
 				what = "its token is refused"
 			}
 			grave = append(grave, problem{
-				Grave: true, Text: fmt.Sprintf("Sender %s, title %d: %s since", c.sender(k.Sender), k.TitleID, what), Since: said(w, k),
+				Grave: true, Since: said(w, k), Text: fmt.Sprintf("Sender %s, title %d: %s since", c.sender(k.Sender), k.TitleID, what),
 				More: "; " + c.wait(k.Waiting),
 			})
 		}
-		if more := w.Details.Tokenless - len(w.Details.TokenTop); more > 0 {
+		if more := w.Keys.Tokenless - len(w.Keys.TokenTop); more > 0 {
 			words := plural(more, "further sender") + " of " + c.text(w.Name) + " wait for a token."
 			grave = append(grave, problem{Grave: true, Text: words})
 		}
 	}
-	for i, l := range v.backlog.Lanes {
+	for _, l := range v.backlog.Lanes {
 		age := v.backlog.At.Sub(l.Oldest)
 		if l.Lane == queue.Interactive && l.Jobs > 0 && age > lateInteractive && v.backlogErr == nil {
-			other = append(other, problem{
-				Text:  fmt.Sprintf("A player has waited for %s: the oldest of %s that wait was published at", span(age), plural(l.Jobs, "interactive job")),
-				Since: v.backlog.Lanes[i].Oldest,
-			})
+			words := "A player has waited for %s: the oldest of %s that wait was published at"
+			other = append(other, problem{Text: fmt.Sprintf(words, span(age), plural(l.Jobs, "interactive job")), Since: l.Oldest})
 		}
 	}
 	for _, w := range v.workers {

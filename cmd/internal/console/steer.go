@@ -49,8 +49,8 @@ var steering = map[string]struct {
 		"Resume", "primary", "Workers go on with it at once, as fast as its quota and its own rate allow.", (*queue.Organizer).Resume,
 	},
 	"cancel": {
-		"Cancel for good", "danger", "What is unsent is dropped, for good: nobody can resume it, and nobody can list afterwards who was sent. " +
-			"Pause it if you are not sure.", (*queue.Organizer).Cancel,
+		"Cancel for good", "danger", "What is unsent is dropped, for good: nobody can resume it, and nobody can list afterwards who was " +
+			"sent. Pause it if you are not sure.", (*queue.Organizer).Cancel,
 	},
 }
 

@@ -194,19 +194,8 @@ func span(d time.Duration) string {
 	}
 }
 
-// age is a time in one unit, for where there is little room: "80 s", "1.5 h".
-func age(d time.Duration) string {
-	n, unit := d.Seconds(), "s"
-	switch {
-	case d >= 48*time.Hour:
-		n, unit = d.Hours()/24, "d"
-	case d >= 2*time.Hour:
-		n, unit = d.Hours(), "h"
-	case d >= 2*time.Minute:
-		n, unit = d.Minutes(), "min"
-	}
-	return strings.TrimSuffix(strconv.FormatFloat(n, 'f', 1, 64), ".0") + " " + unit
-}
+// trimmed is a number with one digit after the point, unless that is 0.
+func trimmed(n float64) string { return strings.TrimSuffix(strconv.FormatFloat(n, 'f', 1, 64), ".0") }
 
 func twoUnits(n, base int, large, small string) string {
 	if n%base == 0 {
