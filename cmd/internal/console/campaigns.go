@@ -23,7 +23,7 @@ const (
 	// standingFresh is how old a campaign's status may be on a page; standingCost how much longer than a look at it took it is
 	// believed, so that many of them do not keep a server busy.
 	standingFresh = time.Second
-	standingCost  = 50
+	standingCost  = 20
 	// overFresh is how long that of a campaign is believed of which nothing waits any more.
 	overFresh = 15 * time.Second
 )

@@ -141,13 +141,13 @@ func (c *Console) keyRows(o *overviewPage, v view) {
 	}
 	var quota []ranked[quotaRow]
 	var blocked []blockedRow
-	all := 0
+	untold := 0
 	for _, w := range v.workers {
 		if w.Keys == nil || !w.Keys.Watched {
 			continue
 		}
 		o.Details = true
-		all += w.Keys.Blocked
+		untold += max(w.Keys.Blocked-len(w.Keys.BlockedTop), 0)
 		for _, k := range w.Keys.BlockedTop {
 			at := w.Heard.Add(time.Duration(k.Opens) * time.Millisecond)
 			if at.After(v.now) {
@@ -171,7 +171,7 @@ func (c *Console) keyRows(o *overviewPage, v view) {
 	}
 	slices.SortStableFunc(blocked, func(a, b blockedRow) int { return b.At.Compare(a.At) })
 	o.Blocked = blocked[:min(len(blocked), topKeys)]
-	o.More = max(all-len(o.Blocked), 0)
+	o.More = untold + len(blocked) - len(o.Blocked)
 }
 
 // failures are the results of calls that are one curve: nobody can tell eight apart.
