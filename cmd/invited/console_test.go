@@ -3,6 +3,7 @@ package main
 import (
 	"bufio"
 	"context"
+	"encoding/json"
 	"fmt"
 	"net/http"
 	"regexp"
@@ -122,4 +123,47 @@ func TestInServerModeNoPageNamesASender(t *testing.T) {
 	}
 	status, _ := harness.Get(t, w.Admin+"/campaigns/730/~0000/cup")
 	assert.Equal(t, http.StatusNotFound, status)
+}
+
+// TestTenOpenConsolesMakeNoConsumer as each would be a burden for the server.
+func TestTenOpenConsolesMakeNoConsumer(t *testing.T) {
+	w := programs.Worker(t, harness.WorkerOptions{API: programs.Sim(t).URL})
+	conn, err := queue.Connect(queue.ConnectOptions{URL: w.NATS, Name: "test"})
+	require.NoError(t, err)
+	defer conn.Close()
+	consumers := func() (n int) {
+		for _, stream := range []string{
+			queue.JobsStream, queue.CampaignsStream, queue.DeadStream, queue.ResultsStream,
+			queue.ProgressStream, queue.KeysStream, queue.WorkersStream, queue.ControlStream,
+		} {
+			answer, err := conn.Request("$JS.API.STREAM.INFO."+stream, nil, 5*time.Second)
+			require.NoError(t, err)
+			var info struct {
+				State struct {
+					Consumers int `json:"consumer_count"`
+				} `json:"state"`
+			}
+			require.NoError(t, json.Unmarshal(answer.Data, &info))
+			n += info.State.Consumers
+		}
+		return n
+	}
+	harness.Until(t, 10*time.Second, "each partition has its consumer", func() bool { return consumers() == 16 })
+	var open []*bufio.Scanner
+	for n := range 10 {
+		open = append(open, newsOf(t, w.Admin+"/events"+[]string{"/", "/campaigns"}[n%2]))
+	}
+	for _, lines := range open {
+		for events := 0; events < 3 && lines.Scan(); {
+			if lines.Text() == "" {
+				events++
+			}
+		}
+		require.NoError(t, lines.Err())
+	}
+	assert.Equal(t, 16, consumers())
+	for _, path := range []string{"/dead", "/job?id=mine", "/dead?campaign=cup"} {
+		harness.Get(t, w.Admin+path)
+	}
+	assert.Equal(t, 16, consumers(), "nor do pages that are looked at")
 }
