@@ -16,6 +16,8 @@ import (
 const (
 	// lookEvery is how often all is looked at, and pages that are open are made anew.
 	lookEvery = 2 * time.Second
+	// boundFor is how long what waited for quota a moment ago still does: at its quota, a worker sends and waits in turns.
+	boundFor = 10 * time.Second
 	// restLeast is the least time between two looks.
 	restLeast = 200 * time.Millisecond
 	// restEvery is how often the queues are, for the curves, while nobody looks: three requests.
@@ -57,6 +59,7 @@ type collector struct {
 	samples []sample
 	sum     sample                    // counters up to now
 	seen    map[string]queue.Activity // what each worker had said
+	bound   map[string]time.Time      // when each last waited for quota
 	workers []queue.WorkerActivity
 	backlog queue.Backlog
 	// backlogAt is when that was read, by this worker's clock; zero: never.
@@ -190,7 +193,14 @@ func (g *collector) hear(now time.Time) {
 func (g *collector) add(now time.Time, all ...queue.WorkerActivity) {
 	g.mu.Lock()
 	defer g.mu.Unlock()
-	g.workers = all
+	bound := make(map[string]time.Time, len(all))
+	for i, w := range all {
+		if bound[w.Name] = g.bound[w.Name]; w.QuotaBound {
+			bound[w.Name] = now
+		}
+		all[i].QuotaBound = !bound[w.Name].IsZero() && now.Sub(bound[w.Name]) < boundFor
+	}
+	g.workers, g.bound = all, bound
 	seen, elsewhere := make(map[string]queue.Activity, len(all)), false
 	for _, w := range all {
 		before, known := g.seen[w.Name]
@@ -273,8 +283,9 @@ func (g *collector) view() view {
 	defer g.mu.Unlock()
 	v := view{time.Now(), g.began, slices.Clone(g.samples), slices.Clone(g.workers), g.backlog, g.backlogAt, g.backlogErr}
 	for i := range v.workers {
-		if v.workers[i].Self { // newer than what the others have heard
-			v.workers[i].Activity, v.workers[i].Heard = mine, v.now
+		if w := &v.workers[i]; w.Self { // newer than what the others have heard
+			mine.QuotaBound = mine.QuotaBound || w.QuotaBound
+			w.Activity, w.Heard = mine, v.now
 		}
 	}
 	return v

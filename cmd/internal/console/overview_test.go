@@ -97,6 +97,17 @@ func TestWhatAllWorkersDidIsAddedUpWhoeverComesAndGoes(t *testing.T) {
 	assert.Equal(t, uint64(16), g.sum.sent, "one that says less than before is not believed")
 }
 
+func TestAWorkerAtItsQuotaWaitsForItThoughItSendsNowAndThen(t *testing.T) {
+	g := &collector{seen: make(map[string]queue.Activity)}
+	now := time.Now()
+	for second, bound := range []bool{false, true, false, false} {
+		g.add(now.Add(time.Duration(second)*time.Second), worker("a", queue.Activity{QuotaBound: bound}))
+		assert.Equal(t, second > 0, g.workers[0].QuotaBound)
+	}
+	g.add(now.Add(boundFor+time.Second), worker("a", queue.Activity{}))
+	assert.False(t, g.workers[0].QuotaBound, "it has not for a while")
+}
+
 func TestCurvesHaveAPointEachFiveSecondsForAQuarterOfAnHour(t *testing.T) {
 	g := &collector{}
 	begin := time.Now()
