@@ -89,7 +89,7 @@ quota:
     "17": {max_in_flight: 9}
     18: {windows: *standard}
     19:
-admin: {actions: true, listen: ":9464"}
+admin: {actions: true, listen: ":9464", auth_file: users}
 log: {level: 'debug', format: json}
 `)
 	nine := 9
@@ -177,6 +177,8 @@ func TestEveryMistakeIsNamedWithItsPlace(t *testing.T) {
 		{"embedded listen", "nats: {embedded: {listen: localhost}}", `c.yaml:1:27: nats.embedded.listen: must be host:port`},
 		{"port", "admin: {listen: \"a:70000\"}", `the port must be a number from 0 (any free one) to 65535, not "70000"`},
 		{"no listen", "admin: {listen: \"\"}", "c.yaml:1:17: admin.listen: must be host:port"},
+		{"actions for everybody", "admin: {listen: \"0.0.0.0:9464\", actions: true}",
+			"c.yaml:1:42: admin.actions: lets everybody who reaches 0.0.0.0:9464 change things: name a file in admin.auth_file"},
 		{"no data folder", "nats: {embedded: {data_dir: \"\"}}", "must name a folder"},
 		{"sync", "nats: {embedded: {sync: never}}", `must be one of always, interval, not "never"`},
 		{"base URL in the clear", "xbl: {base_url: \"http://10.0.0.1\"}", "c.yaml:1:17: xbl.base_url: must be an https:// URL"},

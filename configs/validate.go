@@ -20,7 +20,7 @@ func (l *loader) validate() {
 	l.validateTokens(c.Tokens)
 	l.validateQuota(c.Quota)
 	l.validateDispatch(c.Dispatch)
-	l.hostPort(pathAdminListen, c.Admin.Listen)
+	l.validateAdmin(c.Admin)
 	oneOf(l, "log.level", c.Log.Level, LevelDebug, LevelInfo, LevelWarn, LevelError)
 	oneOf(l, "log.format", c.Log.Format, FormatText, FormatJSON)
 }
@@ -102,6 +102,17 @@ func (l *loader) validateDispatch(d Dispatch) {
 	}
 	between(l, "dispatch.retry.max_attempts", d.Retry.MaxAttempts, 1, 1000)
 	between(l, "dispatch.shutdown_grace", d.ShutdownGrace, 0, 10*time.Minute)
+}
+
+// validateAdmin does not let whoever reaches the listener from another machine change anything.
+func (l *loader) validateAdmin(a Admin) {
+	const path = "admin.actions"
+	l.hostPort(pathAdminListen, a.Listen)
+	host, _, err := net.SplitHostPort(a.Listen)
+	if a.Actions && a.AuthFile == "" && err == nil && !isLoopback(host) {
+		l.refuse(l.firstSet(path, pathAdminListen), "lets everybody who reaches %s change things: name a file in admin.auth_file, "+
+			"or listen on loopback, or leave admin.actions at false", a.Listen)
+	}
 }
 
 // refuse adds an error where the value of path came from, unless it has one already.

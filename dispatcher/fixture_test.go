@@ -144,6 +144,7 @@ func (s *system) setToken(sender, authorization string) {
 type worker struct {
 	conn *nats.Conn
 	stop func() error // in order
+	d    *dispatcher.Dispatcher
 }
 
 // work starts a worker and returns what stops it in order.
@@ -173,6 +174,7 @@ func (s *system) joinOver(provider nats.InProcessConnProvider, opts ...nats.Opti
 		tenure = s.tenure(q)
 	}
 	d := dispatcher.New(s.cfg, client, store, tenure, s.observer)
+	w.d = d
 	ctx, cancel := context.WithCancel(context.Background())
 	var consumed, ran error
 	var both sync.WaitGroup

@@ -13,6 +13,7 @@ import (
 	"time"
 
 	"github.com/go-json-experiment/json"
+	"github.com/go-json-experiment/json/jsontext"
 	"github.com/nats-io/nats.go"
 	"github.com/nats-io/nats.go/jetstream"
 )
@@ -38,6 +39,8 @@ type memberRecord struct {
 	Leaving bool  `json:"leaving,omitempty"` // it works on what it has, and takes nothing new
 	Left    bool  `json:"left,omitempty"`
 	For     int64 `json:"forMs,omitempty"` // how long it has been there: a moment would be by a clock of its own
+
+	Activity jsontext.Value `json:"activity,omitzero"` // an Activity, read by who looks at it
 }
 
 // members is this worker among the live ones.
@@ -60,6 +63,7 @@ type members struct {
 	until   time.Time // the end of this worker's lease; zero: none yet
 	steady  time.Time // since when renewals succeed without a gap; zero: the last one failed
 	leaving bool
+	said    spoken        // that was stored last
 	changed chan struct{} // closed, and made anew, at each change: see changes
 }
 
@@ -67,6 +71,7 @@ type members struct {
 type member struct {
 	heard   time.Time
 	leaving bool
+	said    spoken
 }
 
 // workerName is new for each process: a worker that comes back does not have
@@ -169,9 +174,12 @@ func (m *members) heard(id string, r memberRecord, at time.Time) {
 		}
 		delete(m.others, id)
 	case known == nil:
-		m.others[id] = &member{heard: at, leaving: r.Leaving}
+		m.others[id] = &member{heard: at, leaving: r.Leaving, said: spoken{r, at}}
 	default:
 		known.heard = at
+		if r.For > 0 { // else it is no word of its own: see endSilent
+			known.said = spoken{r, at}
+		}
 		if known.leaving == r.Leaving {
 			return
 		}
@@ -317,6 +325,8 @@ func (m *members) renew(ctx context.Context) (renewal, error) {
 	m.mu.Lock()
 	r := memberRecord{Leaving: m.leaving}
 	m.mu.Unlock()
+	r.Activity = m.activity()
+	r.For = m.running()
 	sequence, err := m.say(ctx, r)
 	now := time.Now()
 	if until := m.lease(); !until.IsZero() && over(until, now) {
@@ -331,6 +341,7 @@ func (m *members) renew(ctx context.Context) (renewal, error) {
 		return renewal{}, err
 	}
 	m.until = sent.Add(leaseFor)
+	m.said = spoken{r, now}
 	if m.steady.IsZero() {
 		m.steady = now
 	}
@@ -343,8 +354,10 @@ func (m *members) set(until, steady time.Time) {
 	m.until, m.steady = until, steady
 }
 
+// running is for how many milliseconds this worker has been there; 0 is none.
+func (m *members) running() int64 { return time.Since(m.began).Milliseconds() + 1 }
+
 func (m *members) say(ctx context.Context, r memberRecord) (sequence uint64, err error) {
-	r.For = time.Since(m.began).Milliseconds() + 1 // 0 is none
 	data, err := json.Marshal(r)
 	if err != nil {
 		return 0, err
@@ -444,7 +457,7 @@ func (m *members) left(ctx context.Context) {
 	ctx, cancel := context.WithTimeout(ctx, payWithin)
 	defer cancel()
 	m.set(time.Time{}, time.Time{})
-	if _, err := m.say(ctx, memberRecord{Left: true}); err == nil {
+	if _, err := m.say(ctx, memberRecord{Left: true, For: m.running()}); err == nil {
 		m.forget(ctx, m.me)
 	}
 }

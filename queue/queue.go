@@ -78,6 +78,8 @@ type Queue struct {
 	trouble  trouble
 	quota    atomic.Pointer[Quota] // that AnnounceQuota said last; nil: none
 	quotaSet chan struct{}         // holds one token when that is new
+
+	report atomic.Pointer[func() Activity] // what this worker tells of its work; nil: nothing
 }
 
 // apiTimeout limits each call of the JetStream API: one that a permission

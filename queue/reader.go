@@ -7,6 +7,7 @@ import (
 	"iter"
 	"slices"
 	"strconv"
+	"sync"
 	"time"
 
 	"github.com/nats-io/nats.go"
@@ -26,6 +27,8 @@ type Filter struct {
 type Reader struct {
 	nc *nats.Conn
 	js jetstream.JetStream
+
+	streams sync.Map // by name: handles, looked up once
 }
 
 // NewReader returns a reader on nc, which stays the caller's.
@@ -34,7 +37,7 @@ func NewReader(nc *nats.Conn) (*Reader, error) {
 	if err != nil {
 		return nil, err
 	}
-	return &Reader{nc, js}, nil
+	return &Reader{nc: nc, js: js}, nil
 }
 
 // DeadLetters yields the dead letters that are stored when it begins, oldest

@@ -133,7 +133,7 @@ func TestNoTokenGetsOut(t *testing.T) {
 				assert.Zero(t, status, errOut)
 				let["invitectl "+strings.Join(args, " ")] = out + errOut
 			}
-			for _, page := range []string{"/metrics", "/readyz", "/livez", "/"} {
+			for _, page := range []string{"/metrics", "/readyz", "/livez", "/", "/campaigns", "/dead", "/dead/1", "/dead/2", "/job?id=INVITES:1"} {
 				_, let[page] = harness.Get(t, worker.Admin+page)
 			}
 			worker.Stop()

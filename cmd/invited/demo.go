@@ -2,7 +2,6 @@ package main
 
 import (
 	"context"
-	"fmt"
 	"io"
 	"log/slog"
 	"net/http"
@@ -34,7 +33,7 @@ quota that somebody else has used up. It ends with status 0 only if every count 
 			return runDemo(cmd.Context(), out, log, keep)
 		},
 	}
-	cmd.Flags().BoolVar(&keep, "keep", false, "leave everything running, and print how to look at it")
+	cmd.Flags().BoolVar(&keep, "keep", false, "go on afterwards, with something on each page of the console, and print how to look at it")
 	cmd.Flags().BoolVar(&verbose, "verbose", false, "show the worker's log")
 	return cmd
 }
@@ -72,7 +71,9 @@ func runDemo(ctx context.Context, out io.Writer, log *slog.Logger, keep bool) er
 
 	working, stop := context.WithCancel(ctx)
 	defer stop()
-	w := newWorker(demoConfig(dir, "http://"+api.address), log)
+	cfg := demoConfig(dir, "http://"+api.address)
+	cfg.Admin.Actions = keep // for whoever looks at it: nothing but the demo is to be lost
+	w := newWorker(cfg, log)
 	ended := make(chan error, 1)
 	go func() { ended <- w.run(working) }()
 	select {
@@ -84,7 +85,7 @@ func runDemo(ctx context.Context, out io.Writer, log *slog.Logger, keep bool) er
 	failed := playDemo(ctx, out, w, sim, script)
 	if keep && failed == nil {
 		printHowToLook(out, w, api.address)
-		<-ctx.Done()
+		failed = keepGoing(ctx, w)
 	}
 	stop()
 	if err := <-ended; err != nil {
@@ -123,20 +124,4 @@ func writeTokens(dir string, senders []string) error {
 
 func serveSim(ctx context.Context, sim http.Handler, log *slog.Logger) (*adminServer, error) {
 	return serveAdmin(ctx, "127.0.0.1:0", sim, log)
-}
-
-func printHowToLook(out io.Writer, w *worker, api string) {
-	fmt.Fprintf(out, `
-Everything is still running; Ctrl-C ends it.
-
-  metrics   http://%[1]s/metrics
-  health    http://%[1]s/readyz
-  NATS      %[2]s   (nats --server %[2]s stream ls)
-  ledger    http://%[3]s/ledger
-
-Send an invite, and see how it ends:
-
-  export INVITED_NATS_URL=%[2]s
-  go run ./cmd/invitectl send --title %[4]d --sender %[5]s --to 2533274790395904 --wait
-`, w.adminAddress, w.natsURL, api, demoTitle, demoLobby)
 }

@@ -15,6 +15,7 @@ import (
 	"github.com/prometheus/client_golang/prometheus"
 	"github.com/prometheus/client_golang/prometheus/collectors"
 
+	"github.com/invitedhq/invited/cmd/internal/console"
 	"github.com/invitedhq/invited/cmd/internal/sources"
 	"github.com/invitedhq/invited/configs"
 	"github.com/invitedhq/invited/dispatcher"
@@ -88,7 +89,15 @@ func (w *worker) run(ctx context.Context) (err error) {
 	defer client.CloseIdleConnections()
 	metrics.WatchTokens(w.registry, tokens)
 
-	admin, err := serveAdmin(ctx, w.cfg.Admin.Listen, metrics.Handler(w.registry, w.alive, w.ready), w.log)
+	pages, err := console.New(console.Options{
+		Admin: w.cfg.Admin, Version: buildOf().Version, SendersAreXUIDs: w.cfg.XBL.Audience == configs.AudienceServer, Log: w.log,
+	})
+	if err != nil {
+		return err
+	}
+	handler := metrics.Handler(w.registry, w.alive, w.ready)
+	handler.Handle("/", pages)
+	admin, err := serveAdmin(ctx, w.cfg.Admin.Listen, handler, w.log)
 	if err != nil {
 		return err
 	}
@@ -100,7 +109,7 @@ func (w *worker) run(ctx context.Context) (err error) {
 
 	ctx, refuse := context.WithCancelCause(ctx)
 	defer refuse(nil)
-	conn, disconnect, err := w.connect(refuse)
+	conn, another, disconnect, err := w.connect(refuse)
 	if err != nil {
 		return err
 	}
@@ -118,9 +127,11 @@ func (w *worker) run(ctx context.Context) (err error) {
 	}
 	defer q.Close()
 	q.AnnounceQuota(announcedQuota(w.cfg.Quota))
-	d := dispatcher.New(dispatcherConfig(w.cfg, qo, w.log), client, q, q, tracer.Observe(w.metrics))
+	d := dispatcher.New(dispatcherConfig(w.cfg, qo, w.log), client, q, q, tracer.Observe(pages.Observe(w.metrics)))
 	stop := w.reload.begin(w, tokens, d, q)
 	defer stop()
+	closePages := pages.Begin(console.Worker{Queue: q, Dispatcher: d, Conn: conn, Connect: another})
+	defer closePages()
 	err = w.work(ctx, q, d)
 	return errors.Join(refusal(ctx), err)
 }
@@ -174,29 +185,38 @@ func (w *worker) work(ctx context.Context, q *queue.Queue, d *dispatcher.Dispatc
 	return errors.Join(err, <-consumed)
 }
 
-// connect reaches the configured NATS, or starts the embedded one.
-func (w *worker) connect(end context.CancelCauseFunc) (*nats.Conn, func(), error) {
+// connect reaches the configured NATS, or starts the embedded one. another opens a further connection, whose refusals are nobody's
+// but its own.
+func (w *worker) connect(end context.CancelCauseFunc) (conn *nats.Conn, another func() (*nats.Conn, error), disconnect func(), err error) {
 	if !w.cfg.NATS.URL.IsZero() {
 		o := connectOptions(w.cfg.NATS, w.log)
-		o.Refused = func(err *queue.AccessError) { w.refused(err, end) }
-		conn, err := queue.Connect(o)
-		if err != nil {
-			return nil, nil, err
+		another = func() (*nats.Conn, error) {
+			of := o
+			of.Name = consoleName
+			return queue.Connect(of)
 		}
-		return conn, conn.Close, nil
+		own := o
+		own.Refused = func(err *queue.AccessError) { w.refused(err, end) }
+		if conn, err = queue.Connect(own); err != nil {
+			return nil, nil, nil, err
+		}
+		return conn, another, conn.Close, nil
 	}
 	server, err := embedded.Start(embeddedOptions(w.cfg.NATS.Embedded, w.log))
 	if err != nil {
-		return nil, nil, err
+		return nil, nil, nil, err
 	}
-	conn, err := server.Conn(nats.Name("invited"))
-	if err != nil {
+	another = func() (*nats.Conn, error) { return server.Conn(nats.Name(consoleName)) }
+	if conn, err = server.Conn(nats.Name("invited")); err != nil {
 		server.Shutdown()
-		return nil, nil, err
+		return nil, nil, nil, err
 	}
 	w.natsURL = server.ClientURL()
-	return conn, func() { conn.Close(); server.Shutdown() }, nil
+	return conn, another, func() { conn.Close(); server.Shutdown() }, nil
 }
+
+// consoleName is what the server's monitoring calls the console's connection.
+const consoleName = "invited console"
 
 // openQueue waits for NATS as long as ctx allows. Streams that are not as they
 // must be, and a server that is too old, are mistakes that waiting does not mend.

@@ -55,6 +55,9 @@ type Job struct {
 	}
 }
 
+// InCall says whether a call with recipients of the job is not answered yet.
+func (j *Job) InCall() bool { return j.inCall > 0 }
+
 // span is a run of a job's recipients that is still open.
 type span struct {
 	job    *Job

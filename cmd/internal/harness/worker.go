@@ -26,10 +26,12 @@ type WorkerOptions struct {
 	Creds       string        // file; nats.credentials_file
 	Replicas    int           // of the streams; 0: the default
 	API         string        // base URL
+	XBL         string        // further YAML of xbl: audience: server
 	Timeout     time.Duration // xbl.timeout
 	OnAmbiguous string        // xbl.on_ambiguous
 	Quota       string        // windows, such as 7/15s,50/300s, or NoQuota; empty: the published ones
 	Tokens      string        // folder with a file for each sender, see WriteTokens; empty: Token
+	Admin       string        // further YAML of admin: actions: true
 	Config      string        // further YAML: whole sections that the fields above do not write
 	Env         []string      // further variables, as NAME=value
 	OffClock    bool          // it has a clock of its own: see Worker.SetClock
@@ -65,7 +67,7 @@ func (p *Programs) Worker(t testing.TB, o WorkerOptions) *Worker {
 		fmt.Sprintf("nats: {url: %q, replicas: %d, credentials_file: %q, tls: %s, embedded: {listen: %q, data_dir: %q}}",
 			o.NATS, max(o.Replicas, 1), o.Creds, o.TLS, embedded, w.Data),
 		o.xbl(),
-		fmt.Sprintf("admin: {listen: %q}", admin),
+		fmt.Sprintf("admin: {listen: %q, %s}", admin, o.Admin),
 	}
 	if o.Tokens != "" {
 		config = append(config, fmt.Sprintf("tokens: {source: file, file: {dir: %q}}", o.Tokens))
@@ -96,6 +98,9 @@ func (o WorkerOptions) xbl() string {
 	}
 	if o.OnAmbiguous != "" {
 		section += ", on_ambiguous: " + o.OnAmbiguous
+	}
+	if o.XBL != "" {
+		section += ", " + o.XBL
 	}
 	return section + "}"
 }
