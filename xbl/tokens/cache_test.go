@@ -175,6 +175,25 @@ func TestADeniedSenderIsAskedForAtOnceWhenSomebodySaysSo(t *testing.T) {
 	})
 }
 
+func TestWhoeverMakesTokensIsAskedAtOnceWhenSomebodySaysSoUnlessItSaidWhen(t *testing.T) {
+	for kind, asked := range map[xbl.TokenErrorKind]bool{xbl.TokenUnavailable: true, xbl.TokenThrottled: false} {
+		m := newMint()
+		inBubble(t, m, tokens.Options{}, func(t *testing.T, c *tokens.Cache) {
+			m.fails(&xbl.TokenError{Kind: kind, Detail: "down", RetryAt: time.Now().Add(time.Hour)})
+			for i := range 5 {
+				problemOf(t, c, fmt.Sprint(i))
+			}
+			before := m.askedFor()
+			problemOf(t, c, "ada")
+			require.Equal(t, before, m.askedFor(), "nobody is asked now")
+			m.fails(nil)
+			c.Retry()
+			_, err := c.Token(t.Context(), "ada")
+			assert.Equal(t, asked, err == nil, kind)
+		})
+	}
+}
+
 func TestWhoCanHaveNoTokenTakesNoPlaceInLine(t *testing.T) {
 	m := newMint()
 	m.check = func(sender string) *xbl.TokenError {

@@ -110,7 +110,7 @@ func (c *Cache) note(now time.Time, problem *xbl.TokenError) {
 			until = now.Add(15 * time.Second)
 		}
 		// Those of other workers come at the same time otherwise.
-		c.backlog.hold(until.Add(time.Duration(0.2 * c.options.Random() * float64(until.Sub(now)))))
+		c.backlog.throttled(until.Add(time.Duration(0.2 * c.options.Random() * float64(until.Sub(now)))))
 		problem.RetryAt = until
 	case xbl.TokenUnavailable:
 		c.backlog.unanswered(now)
