@@ -56,7 +56,9 @@ const (
 func newTitleService(t *testing.T, audience, certificates, limits string, simFlags ...string) *titleService {
 	t.Helper()
 	s := &titleService{
-		t: t, sim: programs.AuthSim(t, append([]string{"--auth-quota", limits}, simFlags...)...), results: map[string]outcome{},
+		t: t, results: map[string]outcome{},
+		// What is in flight when a Retry-After is given can't be called back.
+		sim: programs.AuthSim(t, append([]string{"--auth-quota", limits, "--in-flight-grace", "250ms"}, simFlags...)...),
 	}
 	if audience == clientMode {
 		s.delegations = t.TempDir()

@@ -230,6 +230,28 @@ func TestAThrottleHoldsBackAllSendersAndIsThenProbed(t *testing.T) {
 	})
 }
 
+func TestAShortThrottleIsNoLongOne(t *testing.T) {
+	for asked, waits := range map[time.Duration]time.Duration{time.Second: time.Second, 0: time.Second, -1: 15 * time.Second} {
+		m := newMint()
+		inBubble(t, m, tokens.Options{Random: func() float64 { return 0 }}, func(t *testing.T, c *tokens.Cache) {
+			m.takes = 20 * time.Millisecond // the time is counted from the answer
+			throttled := &xbl.TokenError{Kind: xbl.TokenThrottled, Detail: "429"}
+			if asked >= 0 { // else it did not say
+				throttled.RetryAt = time.Now().Add(asked)
+			}
+			m.fails(throttled)
+			problemOf(t, c, "ada")
+			m.fails(nil)
+			began := time.Now()
+			for m.askedFor() == 1 {
+				_, _ = c.Token(t.Context(), "ada")
+				time.Sleep(10 * time.Millisecond)
+			}
+			assert.InDelta(t, waits.Seconds(), time.Since(began).Seconds(), 0.1, asked)
+		})
+	}
+}
+
 func TestAServiceThatFailsIsAskedByOneSenderAtATime(t *testing.T) {
 	m := newMint()
 	inBubble(t, m, tokens.Options{}, func(t *testing.T, c *tokens.Cache) {

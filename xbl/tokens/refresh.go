@@ -106,8 +106,11 @@ func (c *Cache) note(now time.Time, problem *xbl.TokenError) {
 	switch problem.Kind {
 	case xbl.TokenThrottled:
 		until := problem.RetryAt
-		if until.Before(now.Add(time.Second)) {
+		if until.IsZero() {
 			until = now.Add(15 * time.Second)
+		}
+		if least := now.Add(time.Second); until.Before(least) { // it would be asked again and again else
+			until = least
 		}
 		// Those of other workers come at the same time otherwise.
 		c.backlog.throttled(until.Add(time.Duration(0.2 * c.options.Random() * float64(until.Sub(now)))))
