@@ -43,7 +43,10 @@ func Look(ctx context.Context, c configs.Tokens, sender string) (tokens.Grant, e
 	}
 	grant, err := fetcher.Fetch(ctx, sender, fetcher.Cost())
 	if again, ok := errors.AsType[*xbl.TokenError](err); ok && atOnce(again) {
-		return fetcher.Fetch(ctx, sender, fetcher.Cost())
+		grant, err = fetcher.Fetch(ctx, sender, fetcher.Cost())
+	}
+	if err == nil {
+		err = tokens.Usable(time.Now(), grant.Token)
 	}
 	return grant, err
 }
