@@ -316,7 +316,7 @@ func TestNoCallWaitsLongForASlowFetch(t *testing.T) {
 		calls.Wait()
 		assert.Equal(t, time.Second, time.Since(at))
 		assert.Equal(t, int32(200-64), atOnce.Load(), "only so many wait: each holds a place that other senders need")
-		assert.Equal(t, 16, m.most, "fetches at once")
+		assert.Equal(t, 16, m.mostAtOnce(), "fetches at once")
 	})
 }
 
