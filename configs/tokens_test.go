@@ -56,6 +56,7 @@ func TestWhatIsWrongWithCertificateFilesIsNamedWithItsLine(t *testing.T) {
 		"ending":         {ending, endingKey, "", "warning: 5 tokens.s2s.certificate_file the certificate ends on", false},
 		"world-readable": {open, openKey, "", "warning: 6 tokens.s2s.key_file every user of this machine can read the file", false},
 		"no CA":          {cert, key, "ca_file: " + key, "7:14: tokens.s2s.ca_file: it has no certificate in PEM", false},
+		"another mode's": {cert, key, "delegation_dir: " + filepath.Dir(pipe), "warning: 3 tokens.source users' delegated tokens are for", false},
 		"no delegations": {cert, key, "delegation_dir: " + cert, "7:21: tokens.s2s.delegation_dir: there is no such folder", false},
 	} {
 		warnings, said := loadTokens(t, fmt.Sprintf("  source: s2s\n  s2s:\n    certificate_file: %s\n    key_file: %s\n    %s\n", tt.cert, tt.key, tt.more))

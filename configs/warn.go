@@ -49,6 +49,9 @@ func (l *loader) warnTokens() {
 	if t.Source == TokensS2S && t.S2S.DelegationDir == "" && l.config.XBL.Audience == AudienceClient {
 		l.warnAt("tokens.source", "the service's own token is for xbl.audience: server; for client, set tokens.s2s.delegation_dir")
 	}
+	if t.Source == TokensS2S && t.S2S.DelegationDir != "" && l.config.XBL.Audience == AudienceServer {
+		l.warnAt("tokens.source", "users' delegated tokens are for xbl.audience: client; for server, leave out tokens.s2s.delegation_dir")
+	}
 	if t.Source == TokensStatic && t.Static.Authorization.IsZero() {
 		l.warnAt(pathAuthorization, "there is no token, so jobs wait until the worker is started with one: "+
 			"set XBL_AUTHORIZATION (or the variable that the file names), or use tokens.source: file")

@@ -3,6 +3,7 @@ package dispatcher
 import (
 	"context"
 	"log/slog"
+	"strings"
 	"time"
 
 	"github.com/invitedhq/invited/queue"
@@ -35,8 +36,12 @@ func (f *failureLog) log(ctx context.Context, log *slog.Logger, a answer) {
 		attrs = append(attrs, "retry_after", a.err.RetryAfter)
 	}
 	log.Debug("a call failed", append(attrs, "detail", a.err.Detail)...)
-	if (a.err.Status == 0 || a.err.Kind == xbl.Unauthorized) && !f.noSenders {
-		attrs = append(attrs, "detail", a.err.Detail) // not the API's own words, which may name recipients
+	if a.err.Status == 0 || a.err.Kind == xbl.Unauthorized { // else it is the API's own words, which may name recipients
+		detail := a.err.Detail
+		if f.noSenders {
+			detail = strings.ReplaceAll(detail, a.call.Key.Sender, "[sender]")
+		}
+		attrs = append(attrs, "detail", detail)
 	}
 	last := &f.said[a.err.Kind]
 	if !last.at.IsZero() && a.at.Sub(last.at) < sayEvery {

@@ -12,6 +12,7 @@ import (
 	"github.com/stretchr/testify/require"
 
 	"github.com/invitedhq/invited/queue"
+	"github.com/invitedhq/invited/xbl"
 	"github.com/invitedhq/invited/xbl/xblsim"
 )
 
@@ -46,6 +47,21 @@ func TestTheLogNamesNoPlayerAndNoToken(t *testing.T) {
 			require.NotContains(t, text, strconv.FormatUint(uint64(p), 10))
 		}
 		assert.NotContains(t, text, "token-of-ada")
+	})
+}
+
+func TestInServerModeTheLogSaysWhyThereIsNoTokenAndNotWhose(t *testing.T) {
+	var log syncBuffer
+	inFakeTime(t, xblsim.Options{}, func(t *testing.T, s *system) {
+		s.cfg.Logger = slog.New(slog.NewTextHandler(&log, nil))
+		s.cfg.ServerAudience = true
+		s.client.Audience = xbl.AudienceServer
+		s.client.Tokens = xbl.File(t.TempDir())
+		s.work()
+		s.publish(to("2533274790395904"), 1)
+		pass(5 * time.Second)
+		assert.Contains(t, log.String(), "write the sender's Authorization value to")
+		assert.NotContains(t, log.String(), "2533274790395904", "who is a player there")
 	})
 }
 

@@ -91,6 +91,8 @@ func TestATokenIsLookedForByEverySource(t *testing.T) {
 		switch r.URL.Path {
 		case "/ada":
 			fmt.Fprintf(w, `{"authorization":"XBL3.0 x=1;%s","notAfter":"2099-01-01T00:00:00Z"}`, secretToken)
+		case "/late":
+			fmt.Fprintf(w, `{"authorization":"XBL3.0 x=1;%s","notAfter":"2020-01-01T00:00:00Z"}`, secretToken)
 		case "/busy":
 			w.Header().Set("Retry-After", "30")
 			w.WriteHeader(http.StatusTooManyRequests)
@@ -114,6 +116,7 @@ func TestATokenIsLookedForByEverySource(t *testing.T) {
 		"no file":                  {file, "bob", cli.Failed, "missing: write the sender's Authorization value to"},
 		"broker":                   {http, "ada", cli.Done, "ends    2099-01-01 00:00:00 UTC, in"},
 		"unknown to the broker":    {http, "bob", cli.Failed, "it does not know this sender"},
+		"one that has ended":       {http, "late", cli.Failed, "invalid: one was given that ends at 2020-01-01T00:00:00Z, which is past"},
 		"a broker asked too often": {http, "busy", cli.Failed, "it may be there in a while"},
 	} {
 		status, out, errOut := check(t, "--config", tt.config, "--sender", tt.sender)

@@ -37,6 +37,7 @@ type backlog struct {
 
 	running int
 	paused  time.Time // nobody is asked before
+	told    time.Time // how much of that whoever makes tokens asked for
 	probing bool      // the next fetch shows whether the service is well again: one at a time
 	failing int       // fetches in a row without an answer
 }
@@ -98,6 +99,17 @@ func (b *backlog) dropped(cost int) {
 
 // answered: the service is well.
 func (b *backlog) answered() { b.failing, b.probing = 0, false }
+
+// throttled: whoever makes tokens wants to be asked later.
+func (b *backlog) throttled(until time.Time) {
+	b.hold(until)
+	b.told = b.paused
+}
+
+// retry: somebody says that the service is well again.
+func (b *backlog) retry() {
+	b.failing, b.paused = 0, b.told
+}
 
 // hold: nobody is asked before until, and then one at a time. It is never shortened.
 func (b *backlog) hold(until time.Time) {

@@ -243,15 +243,17 @@ func (c *Cache) Refused(sender string, t xbl.Token) {
 }
 
 // Retry has each sender that is without a token asked for again with its next call, instead of when its wait is over:
-// somebody says that the reason is gone.
+// somebody says that the reason is gone. What a service that answers asked for (429) is kept to all the same.
 func (c *Cache) Retry() {
 	c.mu.Lock()
 	defer c.mu.Unlock()
+	c.backlog.retry()
 	c.table.each(func(e *entry) {
 		if e.serving.Load() == nil {
 			e.retryAt, e.denied = time.Time{}, false
 		}
 	})
+	c.pump(time.Now())
 }
 
 // inUse is how long after a call a sender's token counts as being in use.

@@ -175,6 +175,23 @@ func TestADeniedSenderIsAskedForAtOnceWhenSomebodySaysSo(t *testing.T) {
 	})
 }
 
+func TestWhoeverMakesTokensIsAskedAtOnceWhenSomebodySaysSoUnlessItSaidWhen(t *testing.T) {
+	for kind, asked := range map[xbl.TokenErrorKind]bool{xbl.TokenUnavailable: true, xbl.TokenThrottled: false} {
+		m := newMint()
+		inBubble(t, m, tokens.Options{}, func(t *testing.T, c *tokens.Cache) {
+			m.fails(&xbl.TokenError{Kind: kind, Detail: "down", RetryAt: time.Now().Add(time.Hour)})
+			for i := range 5 {
+				problemOf(t, c, fmt.Sprint(i))
+			}
+			problemOf(t, c, "ada") // nobody is asked any more
+			m.fails(nil)
+			c.Retry()
+			_, err := c.Token(t.Context(), "ada")
+			assert.Equal(t, asked, err == nil, kind)
+		})
+	}
+}
+
 func TestWhoCanHaveNoTokenTakesNoPlaceInLine(t *testing.T) {
 	m := newMint()
 	m.check = func(sender string) *xbl.TokenError {
@@ -209,6 +226,28 @@ func TestAThrottleHoldsBackAllSendersAndIsThenProbed(t *testing.T) {
 		time.Sleep(100 * time.Millisecond)
 		assert.Greater(t, m.askedFor(), 10, "and then the others")
 	})
+}
+
+func TestAShortThrottleIsNoLongOne(t *testing.T) {
+	for asked, waits := range map[time.Duration]time.Duration{time.Second: time.Second, 0: time.Second, -1: 15 * time.Second} {
+		m := newMint()
+		inBubble(t, m, tokens.Options{Random: func() float64 { return 0 }}, func(t *testing.T, c *tokens.Cache) {
+			m.takes = 20 * time.Millisecond // the time is counted from the answer
+			throttled := &xbl.TokenError{Kind: xbl.TokenThrottled, Detail: "429"}
+			if asked >= 0 { // else it did not say
+				throttled.RetryAt = time.Now().Add(asked)
+			}
+			m.fails(throttled)
+			problemOf(t, c, "ada")
+			m.fails(nil)
+			began := time.Now()
+			for m.askedFor() == 1 {
+				_, _ = c.Token(t.Context(), "ada")
+				time.Sleep(10 * time.Millisecond)
+			}
+			assert.InDelta(t, waits.Seconds(), time.Since(began).Seconds(), 0.1, asked)
+		})
+	}
 }
 
 func TestAServiceThatFailsIsAskedByOneSenderAtATime(t *testing.T) {
@@ -275,7 +314,7 @@ func TestNoCallWaitsLongForASlowFetch(t *testing.T) {
 		calls.Wait()
 		assert.Equal(t, time.Second, time.Since(at))
 		assert.Equal(t, int32(200-64), atOnce.Load(), "only so many wait: each holds a place that other senders need")
-		assert.Equal(t, 16, m.most, "fetches at once")
+		assert.Equal(t, 16, m.mostAtOnce(), "fetches at once")
 	})
 }
 

@@ -96,6 +96,12 @@ func (m *mint) fails(with error) {
 	}
 }
 
+func (m *mint) mostAtOnce() int {
+	m.mu.Lock()
+	defer m.mu.Unlock()
+	return m.most
+}
+
 func (m *mint) askedFor() int {
 	m.mu.Lock()
 	defer m.mu.Unlock()

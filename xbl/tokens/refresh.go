@@ -68,7 +68,7 @@ func (c *Cache) settle(e *entry, cost int, grant Grant, err error) *xbl.TokenErr
 	c.backlog.ended(now, cost)
 	var problem *xbl.TokenError
 	if err == nil {
-		err = usable(now, grant.Token)
+		err = Usable(now, grant.Token)
 	}
 	if err == nil {
 		c.backlog.answered()
@@ -83,8 +83,8 @@ func (c *Cache) settle(e *entry, cost int, grant Grant, err error) *xbl.TokenErr
 	return problem
 }
 
-// usable says why a token that was given is of no use.
-func usable(now time.Time, t xbl.Token) error {
+// Usable says why a token that a [Fetcher] gave is of no use at a time, as an [*xbl.TokenError]; nil: it is of use.
+func Usable(now time.Time, t xbl.Token) error {
 	const (
 		least = 5 * time.Second // else it would be got again without end
 		late  = time.Minute
@@ -106,11 +106,14 @@ func (c *Cache) note(now time.Time, problem *xbl.TokenError) {
 	switch problem.Kind {
 	case xbl.TokenThrottled:
 		until := problem.RetryAt
-		if until.Before(now.Add(time.Second)) {
+		if until.IsZero() {
 			until = now.Add(15 * time.Second)
 		}
+		if least := now.Add(time.Second); until.Before(least) { // it would be asked again and again else
+			until = least
+		}
 		// Those of other workers come at the same time otherwise.
-		c.backlog.hold(until.Add(time.Duration(0.2 * c.options.Random() * float64(until.Sub(now)))))
+		c.backlog.throttled(until.Add(time.Duration(0.2 * c.options.Random() * float64(until.Sub(now)))))
 		problem.RetryAt = until
 	case xbl.TokenUnavailable:
 		c.backlog.unanswered(now)

@@ -2,6 +2,8 @@ package sources
 
 import (
 	"context"
+	"errors"
+	"time"
 
 	"github.com/invitedhq/invited/configs"
 	"github.com/invitedhq/invited/xbl"
@@ -39,5 +41,17 @@ func Look(ctx context.Context, c configs.Tokens, sender string) (tokens.Grant, e
 	if problem := fetcher.Check(sender); problem != nil {
 		return tokens.Grant{}, problem
 	}
-	return fetcher.Fetch(ctx, sender, fetcher.Cost())
+	grant, err := fetcher.Fetch(ctx, sender, fetcher.Cost())
+	if again, ok := errors.AsType[*xbl.TokenError](err); ok && atOnce(again) {
+		grant, err = fetcher.Fetch(ctx, sender, fetcher.Cost())
+	}
+	if err == nil {
+		err = tokens.Usable(time.Now(), grant.Token)
+	}
+	return grant, err
+}
+
+// atOnce says that the next attempt finds what this one learnt: the time by the service's clock, say.
+func atOnce(problem *xbl.TokenError) bool {
+	return problem.Kind == xbl.TokenUnavailable && !problem.RetryAt.IsZero() && !problem.RetryAt.After(time.Now())
 }

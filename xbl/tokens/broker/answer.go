@@ -1,6 +1,7 @@
 package broker
 
 import (
+	"bytes"
 	"encoding/json"
 	"errors"
 	"time"
@@ -15,6 +16,7 @@ func parse(body []byte) (xbl.Token, time.Time, error) {
 		Authorization string `json:"authorization"`
 		NotAfter      string `json:"notAfter"`
 	}
+	body = bytes.TrimPrefix(body, []byte("\xef\xbb\xbf")) // some frameworks put a byte order mark before what they write
 	if err := json.Unmarshal(body, &answer); err != nil {
 		return xbl.Token{}, time.Time{}, errors.New(`its answer is not {"authorization":"…","notAfter":"…"}`)
 	}

@@ -129,6 +129,12 @@ func TestWhatABrokersAnswerMeans(t *testing.T) {
 	}
 }
 
+func TestAnAnswerMayBeginWithAByteOrderMark(t *testing.T) {
+	s := serve(t, func(w http.ResponseWriter, _ *http.Request) { fmt.Fprint(w, "\ufeff"+good) })
+	_, err := s.Fetch(t.Context(), "ada", 1)
+	require.NoError(t, err)
+}
+
 func TestARedirectTakesNoCredentialsAlong(t *testing.T) {
 	var followed atomic.Int32
 	elsewhere := httptest.NewServer(http.HandlerFunc(func(http.ResponseWriter, *http.Request) { followed.Add(1) }))

@@ -17,6 +17,13 @@ const maxHeaders = 32 << 10
 // readHeaders reads lines of "Name: value". Empty lines, and those that begin with #, are left out. Errors name the line
 // and nothing of it: it may be a password.
 func readHeaders(file string) (http.Header, error) {
+	info, err := os.Stat(file)
+	switch {
+	case err != nil:
+		return nil, fmt.Errorf("it can't be read: %w", reason(err))
+	case !info.Mode().IsRegular(): // opening a pipe would wait for whoever writes to it
+		return nil, errors.New("it is no regular file")
+	}
 	f, err := os.Open(file)
 	if err != nil {
 		return nil, fmt.Errorf("it can't be read: %w", reason(err))

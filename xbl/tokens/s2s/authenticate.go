@@ -12,17 +12,20 @@ import (
 // serviceToken says who this service is. It lives two weeks by default.
 type serviceToken struct {
 	text string
-	end  time.Time // by this machine's clock
+	last time.Time // until when it is used: some time before its end, by this machine's clock
 }
 
-// serviceMargin is how long before its end a service token is not used any more.
-const serviceMargin = time.Hour
+// newServiceToken is for a token that has just come.
+func newServiceToken(text string, end time.Time) *serviceToken {
+	life := time.Until(end)
+	return &serviceToken{text, end.Add(-min(life/10, time.Hour))}
+}
 
 // current is the service token, nil if there is none that will last.
 func (s *Source) current() *serviceToken {
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	if s.token == nil || time.Until(s.token.end) < serviceMargin {
+	if s.token == nil || time.Now().After(s.token.last) {
 		return nil
 	}
 	return s.token
@@ -62,6 +65,9 @@ func (s *Source) serviceToken(ctx context.Context, mayGet bool) (*serviceToken, 
 	return t, nil
 }
 
+// leastService is the shortest life of a service token that is of use. They last two weeks by default.
+const leastService = time.Minute
+
 type authenticateRequest struct {
 	RelyingParty string
 	TokenType    string
@@ -90,10 +96,10 @@ func (s *Source) authenticate(ctx context.Context) (*serviceToken, error) {
 		return nil, err
 	}
 	end := s.client.Clock.Here(g.end)
-	if time.Until(end) < serviceMargin {
+	if time.Until(end) < leastService {
 		return nil, &xbl.TokenError{
-			Kind: xbl.TokenInvalid, Detail: "service authentication gave a token that has ended, or ends within the hour",
+			Kind: xbl.TokenInvalid, Detail: "service authentication gave a token that has ended, or ends within the minute",
 		}
 	}
-	return &serviceToken{g.token, end}, nil
+	return newServiceToken(g.token, end), nil
 }

@@ -25,25 +25,19 @@ func readDelegation(dir, sender string) (string, *xbl.TokenError) {
 		}
 		return "", &xbl.TokenError{Kind: kind, Sender: sender, Detail: detail, Err: err}
 	}
-	f, err := os.Open(path)
-	if err != nil {
-		if errors.Is(err, fs.ErrNotExist) {
-			return problem(xbl.TokenMissing, "write the sender's delegation token to "+path+" (tokens.s2s.delegation_dir)", err)
-		}
-		return problem(xbl.TokenInvalid, "the delegation token "+path+" can't be read", err)
-	}
-	defer func() { _ = f.Close() }()
-	info, err := f.Stat()
+	info, err := os.Stat(path)
 	switch {
+	case errors.Is(err, fs.ErrNotExist):
+		return problem(xbl.TokenMissing, "write the sender's delegation token to "+path+" (tokens.s2s.delegation_dir)", err)
 	case err != nil:
 		return problem(xbl.TokenInvalid, "the delegation token "+path+" can't be read", err)
-	case !info.Mode().IsRegular():
+	case !info.Mode().IsRegular(): // opening a pipe would wait for whoever writes to it
 		return problem(xbl.TokenInvalid, path+" is no regular file", nil)
 	case info.Mode().Perm()&0o004 != 0 && runtime.GOOS != "windows":
 		return problem(xbl.TokenInvalid,
 			"everyone on this machine may read "+path+"; run: chmod o-rwx "+path+" (a Kubernetes secret: defaultMode: 0440)", nil)
 	}
-	content, err := io.ReadAll(io.LimitReader(f, maxToken+1))
+	content, err := readBounded(path)
 	if err != nil {
 		return problem(xbl.TokenInvalid, "the delegation token "+path+" can't be read", err)
 	}
@@ -52,6 +46,16 @@ func readDelegation(dir, sender string) (string, *xbl.TokenError) {
 		return problem(xbl.TokenInvalid, "the delegation token "+path+" "+words, nil)
 	}
 	return token, nil
+}
+
+// readBounded reads little more than a token.
+func readBounded(path string) ([]byte, error) {
+	f, err := os.Open(path)
+	if err != nil {
+		return nil, err
+	}
+	defer func() { _ = f.Close() }()
+	return io.ReadAll(io.LimitReader(f, maxToken+1))
 }
 
 // parseDelegation reads what stands in a file of a delegation token, or says what is wrong with it.

@@ -3,6 +3,7 @@ package s2s
 import (
 	"context"
 	"fmt"
+	"net/http"
 	"os"
 	"path/filepath"
 	"strings"
@@ -209,12 +210,25 @@ func TestACertificateThatHasEndedIsSaidToHaveAndItsRenewalIsPickedUp(t *testing.
 	assert.True(t, s.CertificateEnds().After(time.Now()))
 }
 
-func TestACertificateOfAnotherAuthorityIsDropped(t *testing.T) {
-	_, _, o := newAuth(t)
+func TestACertificateThatIsTurnedDownIsForAPersonToMend(t *testing.T) {
+	a, _, o := newAuth(t)
+	good := newSource(t, o)
 	o.CertificateFile, o.KeyFile = wiretest.NewAuthority(t).Valid(t, "stranger")
 	problem := denied(t, newSource(t, o))
-	assert.Equal(t, xbl.TokenUnavailable, problem.Kind)
-	assert.ErrorContains(t, problem, "gave no whole answer")
+	assert.Equal(t, xbl.TokenDenied, problem.Kind, "the handshake says so")
+	assert.ErrorContains(t, problem, "most likely for the certificate")
+
+	a.answer = func(string) (int, string) { panic(http.ErrAbortHandler) }
+	problem = denied(t, good)
+	assert.Equal(t, xbl.TokenUnavailable, problem.Kind, "a service that is restarted drops connections too")
+	assert.ErrorContains(t, problem, "if it always does, it does not take the certificate")
+}
+
+func TestAServiceTokenIsUsedUntilAnHourOrATenthOfItsLifeIsLeft(t *testing.T) {
+	now := time.Now()
+	for life, left := range map[time.Duration]time.Duration{14 * 24 * time.Hour: time.Hour, 10 * time.Minute: time.Minute} {
+		assert.WithinDuration(t, now.Add(life-left), newServiceToken("", now.Add(life)).last, time.Second, life)
+	}
 }
 
 // The service answers 403 to a signature of another time, and its Date says which it is.

@@ -11,6 +11,7 @@ import (
 	"io/fs"
 	"net"
 	"net/http"
+	"syscall"
 	"time"
 
 	"github.com/invitedhq/invited/xbl"
@@ -92,7 +93,8 @@ type Answer struct {
 	Body   []byte // at most 64 KiB of it
 }
 
-// Do makes one request, with a body or nil. Its error is of kind TokenUnavailable. who names the service for people.
+// Do makes one request, with a body or nil. Its error is of kind TokenUnavailable, or TokenDenied where the certificate was turned
+// down. who names the service for people.
 func (c *Client) Do(ctx context.Context, who string, r *http.Request, body []byte) (Answer, error) {
 	if body != nil {
 		r.Body, r.ContentLength = io.NopCloser(bytes.NewReader(body)), int64(len(body))
@@ -100,7 +102,7 @@ func (c *Client) Do(ctx context.Context, who string, r *http.Request, body []byt
 	// RoundTrip and not http.Client: that follows redirects, and puts the URL into its errors, which may have a password in it.
 	response, err := c.transport.RoundTrip(r.WithContext(ctx))
 	if err != nil {
-		return Answer{}, unreached(who, err)
+		return Answer{}, c.unreached(who, err)
 	}
 	defer func() { _ = response.Body.Close() }()
 	// With an Age it is a cache's answer, and its Date of when that was filled.
@@ -110,20 +112,28 @@ func (c *Client) Do(ctx context.Context, who string, r *http.Request, body []byt
 	content, err := io.ReadAll(io.LimitReader(response.Body, maxBody+1))
 	switch {
 	case err != nil:
-		return Answer{}, unreached(who, err)
+		return Answer{}, c.unreached(who, err)
 	case len(content) > maxBody:
 		return Answer{}, &xbl.TokenError{Kind: xbl.TokenInvalid, Detail: fmt.Sprintf("%s answered more than %d bytes", who, maxBody)}
 	}
 	return Answer{response.StatusCode, response.Header, content}, nil
 }
 
-// unreached is the error of a request without a whole answer.
-func unreached(who string, err error) error {
-	detail := who + " gave no whole answer"
-	if errors.Is(err, context.DeadlineExceeded) {
-		detail = who + " gave no answer in time"
+// unreached is the error of a request without a whole answer. A service that does not take a certificate says so in the handshake,
+// or just drops the connection, as one does that is restarted.
+func (c *Client) unreached(who string, err error) error {
+	e := &xbl.TokenError{Kind: xbl.TokenUnavailable, Detail: who + " gave no whole answer", Err: errors.New(Words(err.Error()))}
+	presents := c.transport.TLSClientConfig.GetClientCertificate != nil
+	alert, _ := errors.AsType[*net.OpError](err)
+	switch {
+	case errors.Is(err, context.DeadlineExceeded):
+		e.Detail = who + " gave no answer in time"
+	case presents && alert != nil && alert.Op == "remote error": // crypto/tls has no type for it
+		e.Kind, e.Detail = xbl.TokenDenied, who+" ended the TLS handshake, most likely for the certificate that it was shown"
+	case presents && (errors.Is(err, io.EOF) || errors.Is(err, syscall.ECONNRESET)):
+		e.Detail = who + " dropped the connection; if it always does, it does not take the certificate"
 	}
-	return &xbl.TokenError{Kind: xbl.TokenUnavailable, Detail: detail, Err: errors.New(Words(err.Error()))}
+	return e
 }
 
 // Problem is what a status means whoever gives it: a throttle, an outage, a redirect. nil: that is for the source to say.
