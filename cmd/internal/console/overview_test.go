@@ -12,6 +12,9 @@ import (
 )
 
 func worker(name string, a queue.Activity) queue.WorkerActivity {
+	if a.Calls == nil {
+		a.Calls = map[string]uint64{}
+	}
 	return queue.WorkerActivity{Name: name, Heard: time.Now(), Up: time.Minute, Activity: a}
 }
 
@@ -78,6 +81,21 @@ func TestProblemsAreInWordsTheGravestFirst(t *testing.T) {
 	assert.Equal(t, "The queues can't be read: no answer for •••904.", found[0].Text)
 	assert.Contains(t, found[1].Text, "No worker has a lease")
 	assert.Empty(t, c.problems(view{now: now, began: now, workers: []queue.WorkerActivity{worker("a", queue.Activity{})}, backlog: lanes(1, 1, time.Second)}))
+}
+
+func TestOfAWorkerThatDoesNotSayWhatItDoesNothingIsSaid(t *testing.T) {
+	now := time.Now()
+	old := queue.WorkerActivity{Name: "old", Heard: now, Up: time.Hour}
+	v := view{
+		now: now, began: now.Add(-time.Hour), backlog: lanes(0, 900, 0), backlogAt: now,
+		workers: []queue.WorkerActivity{worker("new", queue.Activity{Partitions: []int{0, 1}}), old},
+	}
+	assert.Empty(t, (&Console{}).problems(v), "partitions 2 and 3 are not nobody's: it may have them")
+	answer, why := verdict(v)
+	assert.Equal(t, "Perhaps", answer)
+	assert.Contains(t, why, "1 worker of an earlier version")
+	v.workers = v.workers[:1]
+	assert.NotEmpty(t, (&Console{}).problems(v))
 }
 
 func TestWhatAllWorkersDidIsAddedUpWhoeverComesAndGoes(t *testing.T) {

@@ -26,10 +26,10 @@ func (c *Console) routes() http.Handler {
 	}
 	for pattern, build := range map[string]maker{
 		"/campaigns/{title}/{sender}/{campaign}/{do}": c.askCampaign,
-		"/dead":            c.letters,
+		"/dead":            c.searching(c.letters),
 		"/dead/{sequence}": c.letter,
-		"/dead/ask":        c.askLetters,
-		"/job":             c.job,
+		"/dead/ask":        c.searching(c.askLetters),
+		"/job":             c.searching(c.job),
 	} {
 		mux.HandleFunc("GET "+pattern, c.shows(build))
 	}
@@ -114,7 +114,10 @@ const (
 func (c *Console) events(build maker) http.HandlerFunc {
 	return func(w http.ResponseWriter, req *http.Request) {
 		// All else in an address makes no other page, and so no more work.
-		address := req.URL.Path + "?" + url.Values{"q": {req.URL.Query().Get("q")}}.Encode()
+		address := req.URL.Path
+		if address == "/events/campaigns" {
+			address += "?" + url.Values{"q": {req.URL.Query().Get("q")}}.Encode()
+		}
 		news, end := c.live.watch(address, func(ctx context.Context) []byte {
 			ctx, cancel := context.WithTimeout(ctx, pageTime)
 			defer cancel()
@@ -165,11 +168,14 @@ func (c *Console) events(build maker) http.HandlerFunc {
 	}
 }
 
+// lineEnds are the protocol's. A lone CR, in a page's address for one, is a line's end too: what follows it would be read as a field.
+var lineEnds = strings.NewReplacer("\r\n", "\n", "\r", "\n")
+
 // event writes content as one event.
 func event(content string) []byte {
 	var b strings.Builder
-	for line := range strings.Lines(content) {
-		fmt.Fprintf(&b, "data: %s\n", strings.TrimRight(line, "\r\n"))
+	for line := range strings.SplitSeq(strings.TrimSuffix(lineEnds.Replace(content), "\n"), "\n") {
+		fmt.Fprintf(&b, "data: %s\n", line)
 	}
 	b.WriteString("\n")
 	return []byte(b.String())

@@ -38,6 +38,30 @@ func TestWhatIsAPlayersIsMaskedUnlessItMayBeShown(t *testing.T) {
 	assert.Equal(t, "cup-bot", (&Console{}).sender("cup-bot"), "a credential's name is nobody's")
 }
 
+func TestALetterOfAnotherHandNamesNoPlayerWhereverItsWriterPutsOne(t *testing.T) {
+	const player = "2533274790395904"
+	c := &Console{opts: Options{SendersAreXUIDs: true, Log: slog.New(slog.DiscardHandler)}}
+	l := queue.DeadLetter{
+		Reason: "\u202E" + player, Detail: player, JobID: "\u2066for-" + player, Traceparent: player + "\u202E",
+		Subject: "invites.campaigns.730." + player + ".of-" + player, Address: queue.Address{TitleID: 730, Sender: player},
+	}
+	row := c.letterRow(l)
+	var page jobPage
+	c.ended(&page, queue.Result{ID: l.JobID, Job: player, Sender: player, Campaign: "\u202Ecup", Reason: l.Reason, Dead: 1}, []queue.DeadLetter{l})
+	for _, text := range []string{
+		row.Reason, row.Detail, row.Job, row.JobLink, row.Sender, c.subject(l), c.trace(l.Traceparent), c.jobText(queue.Job{ID: l.JobID}),
+	} {
+		shown(t, text)
+	}
+	for _, f := range page.Facts {
+		shown(t, f.Text)
+	}
+
+	const trace = "00-12345678901234567890123456789012-1234567890123456-01"
+	assert.Equal(t, trace, c.trace(trace), "digits in a row of a trace are nobody's")
+	assert.Equal(t, "replayed-1", c.letterRow(queue.DeadLetter{JobID: "replayed-1"}).JobLink, "an id without a player leads to its job")
+}
+
 func TestTextOfOthersIsFitToBeShown(t *testing.T) {
 	c := &Console{}
 	assert.Equal(t, "a\uFFFD[31m \uFFFDb \uFFFD", c.text("a\x1b[31m \u202Eb \xff"))
