@@ -48,19 +48,19 @@ func (c *Console) trace(s string) string {
 	return c.text(s)
 }
 
-// sender is a sender's name. In server mode it is a player.
+// sender is a sender's name. In server mode it is a player, and where it looks like one it may be that of a worker in server mode.
 func (c *Console) sender(s string) string {
 	if c.masksSenders() && s != "" {
 		return maskNumber("000" + s)
 	}
-	return cli.Printable(s)
+	return c.text(s)
 }
 
 func (c *Console) masksSenders() bool { return c.opts.SendersAreXUIDs && !c.opts.Admin.ShowPlayers }
 
 // alias is what a sender is called in an address: a player's is not to be in a browser's history, or a proxy's log.
 func (c *Console) alias(sender string) string {
-	if !c.masksSenders() {
+	if c.sender(sender) == sender {
 		return sender
 	}
 	mac := hmac.New(sha256.New, c.key)

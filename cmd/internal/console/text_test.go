@@ -32,6 +32,9 @@ func TestWhatIsAPlayersIsMaskedUnlessItMayBeShown(t *testing.T) {
 		assert.Contains(t, all, `"mine"`)
 		assert.Contains(t, all, `"connectionString": "`, "what a body is made of can be seen")
 	}
+	assert.Equal(t, "•••904", (&Console{}).sender(player), "a worker in server mode may share the queue")
+	assert.NotContains(t, (&Console{}).alias(player), player)
+	assert.Equal(t, "cup-bot", (&Console{}).alias("cup-bot"))
 	c := &Console{opts: Options{SendersAreXUIDs: true}}
 	assert.NotEqual(t, c.alias(player), c.alias("2533274790395905"))
 	assert.Error(t, (queue.Address{TitleID: 1, Sender: c.alias(player)}).Validate(), "an alias is no sender's name")
