@@ -10,6 +10,7 @@ import (
 	"path/filepath"
 	"strings"
 	"testing"
+	"testing/synctest"
 	"time"
 
 	"github.com/stretchr/testify/assert"
@@ -125,6 +126,32 @@ func TestOnlyThoseOfTheFileGetIn(t *testing.T) {
 	require.NoError(t, os.Remove(file))
 	c.auth.looked = time.Time{}
 	assert.Equal(t, 401, as("eve", "new"), "without it nobody gets in")
+}
+
+func TestAnOpenPageEndsWithItsReadersPassword(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		file := users(t, user(t, "ada", "x"))
+		c := newConsole(t, configs.Admin{AuthFile: file})
+		ended := make(chan struct{})
+		go func() {
+			defer close(ended)
+			asked(t, c, http.MethodGet, "/events/", func(r *http.Request) { r.SetBasicAuth("ada", "x") })
+		}()
+		time.Sleep(time.Minute)
+		select {
+		case <-ended:
+			t.Fatal("it goes on as long as she may look")
+		default:
+		}
+		require.NoError(t, os.WriteFile(file, []byte(user(t, "eve-was-hired", "new")), 0o600))
+		time.Sleep(2 * beatEvery)
+		synctest.Wait()
+		select {
+		case <-ended:
+		default:
+			t.Fatal("ada is none of the file's any more")
+		}
+	})
 }
 
 func TestWhoWasLetInBeforeDoesNotWaitForThoseWhoGuess(t *testing.T) {

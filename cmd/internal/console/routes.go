@@ -104,7 +104,8 @@ func (c *Console) asset(w http.ResponseWriter, req *http.Request) {
 }
 
 const (
-	// beatEvery is how often something is sent on a stream without news, so that a proxy does not end it.
+	// beatEvery is how often something is sent on a stream, so that a proxy does not end one without news, and how often it is
+	// looked at whether its reader is one of admin.auth_file still.
 	beatEvery = 15 * time.Second
 	// takeWithin is how long a browser may take for what is sent.
 	takeWithin = 10 * time.Second
@@ -158,7 +159,7 @@ func (c *Console) events(build maker) http.HandlerFunc {
 					return
 				}
 			case <-beat.C:
-				if !send([]byte(": still here\n\n")) {
+				if !c.mayStill(req) || !send([]byte(": still here\n\n")) {
 					return
 				}
 			case <-req.Context().Done():
