@@ -31,7 +31,7 @@ func (c *Console) problems(v view) []problem {
 	}
 	if len(v.workers) == 0 {
 		grave = append(grave, problem{Grave: true, Text: "No worker has a lease: nothing is sent until one has."})
-	} else if alone := unowned(v); len(alone) > 0 && v.now.Sub(v.began) > 10*time.Second {
+	} else if alone := unowned(v); len(alone) > 0 && v.now.Sub(v.began) > orphanedAfter {
 		grave = append(grave, problem{Grave: true, Text: fmt.Sprintf("%s of %d %s nobody's, so that their jobs wait: %s.",
 			plural(len(alone), "partition"), v.backlog.Parts, isAre(len(alone)), ranges(alone))})
 	}
@@ -100,7 +100,10 @@ func said(w queue.WorkerActivity, k queue.KeyActivity) time.Time {
 // silent says whether a worker says nothing of its work: one of an earlier version.
 func silent(w queue.WorkerActivity) bool { return w.Calls == nil && w.Partitions == nil }
 
-// unowned are the partitions that no worker says it owns; none while one does not say.
+// orphanedAfter is how long a partition may be nobody's: one that is handed over is for a few seconds.
+const orphanedAfter = 10 * time.Second
+
+// unowned are the partitions that no worker has said it owns for a while; none while one does not say.
 func unowned(v view) (alone []int) {
 	owned := make(map[int]bool)
 	for _, w := range v.workers {
@@ -112,7 +115,7 @@ func unowned(v view) (alone []int) {
 		}
 	}
 	for n := range v.backlog.Parts {
-		if !owned[n] {
+		if !owned[n] && v.now.Sub(v.owned[n]) > orphanedAfter {
 			alone = append(alone, n)
 		}
 	}
