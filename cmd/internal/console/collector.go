@@ -76,7 +76,9 @@ type ownWork struct {
 }
 
 func newCollector(c *Console, r *running, counter *queue.Reader) *collector {
-	return &collector{console: c, run: r, counter: counter, began: time.Now(), seen: make(map[string]queue.Activity), owned: make(map[int]time.Time)}
+	return &collector{
+		console: c, run: r, counter: counter, began: time.Now(), seen: make(map[string]queue.Activity), owned: make(map[int]time.Time),
+	}
 }
 
 // gather looks at all again and again, and has the pages that are open made anew, until ctx ends.
@@ -286,7 +288,9 @@ func (g *collector) view() view {
 	mine := g.activity()
 	g.mu.Lock()
 	defer g.mu.Unlock()
-	v := view{time.Now(), g.began, slices.Clone(g.samples), slices.Clone(g.workers), maps.Clone(g.owned), g.backlog, g.backlogAt, g.backlogErr}
+	v := view{
+		time.Now(), g.began, slices.Clone(g.samples), slices.Clone(g.workers), maps.Clone(g.owned), g.backlog, g.backlogAt, g.backlogErr,
+	}
 	for i := range v.workers {
 		if w := &v.workers[i]; w.Self { // newer than what the others have heard
 			mine.QuotaBound = mine.QuotaBound || w.QuotaBound
