@@ -47,7 +47,8 @@ type LetterPage struct {
 // first; 0: from the end. It looks at no more than most of them, and makes some
 // requests for each, without a consumer: a page of a million letters costs as
 // much as one of a hundred. Title and reason are looked for by the server;
-// whatever else the filter has is compared here.
+// whatever else the filter has is compared here. Where letters are large a page
+// has fewer of them: their bodies are some 16 MiB at most.
 func (r *Reader) LetterPage(ctx context.Context, f LetterFilter, before uint64, n, most int) (LetterPage, error) {
 	var page LetterPage
 	info, err := r.info(ctx, DeadStream)
@@ -67,6 +68,7 @@ func (r *Reader) LetterPage(ctx context.Context, f LetterFilter, before uint64, 
 			return page, endOfWalk(err)
 		}
 	}
+	bodies := 0
 	for page.Before = w.before; ; page.Before = w.before {
 		found, err := w.next(ctx)
 		if errors.Is(err, errWalkOver) {
@@ -91,13 +93,17 @@ func (r *Reader) LetterPage(ctx context.Context, f LetterFilter, before uint64, 
 			page.Oldest, page.Before = m.Time, m.Sequence
 			if f.selects(l) {
 				page.Letters = append(page.Letters, l)
+				bodies += len(l.Body)
 			}
-			if len(page.Letters) == n || page.Looked >= most {
+			if len(page.Letters) == n || page.Looked >= most || bodies >= maxPageBytes {
 				return page, nil
 			}
 		}
 	}
 }
+
+// maxPageBytes bounds the bodies of a page: a letter may be a megabyte, and a page a thousand letters.
+const maxPageBytes = 16 << 20
 
 // getsPerLook is how many requests may be made for each message that may be looked at: sparse ones take a few tries each.
 const getsPerLook = 8

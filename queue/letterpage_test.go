@@ -3,6 +3,7 @@ package queue_test
 import (
 	"fmt"
 	"slices"
+	"strings"
 	"testing"
 	"time"
 
@@ -32,6 +33,20 @@ func (f *fixture) pages(filter queue.LetterFilter, n, most int) (all []uint64, p
 		}
 		before = page.Before
 	}
+}
+
+func TestAPageOfLargeLettersHasFewerOfThem(t *testing.T) {
+	inFakeTime(t, queue.Options{}, func(t *testing.T, f *fixture) {
+		body := strings.Repeat("x", 1<<20-1<<10)
+		for range 40 {
+			f.raw("invites.dead.0.invalid", body, "Invite-Reason", "invalid")
+		}
+		page, err := f.reader.LetterPage(t.Context(), queue.LetterFilter{}, 0, 1000, 2000)
+		require.NoError(t, err)
+		assert.Len(t, page.Letters, 17, "what a reader has in memory has a bound")
+		all, _ := f.pages(queue.LetterFilter{}, 1000, 2000)
+		assert.Len(t, all, 40, "and the next page goes on")
+	})
 }
 
 func TestDeadLettersComeInPagesNewestFirstWhateverIsGoneBetweenThem(t *testing.T) {

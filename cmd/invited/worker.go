@@ -192,7 +192,7 @@ func (w *worker) connect(end context.CancelCauseFunc) (conn *nats.Conn, another 
 		o := connectOptions(w.cfg.NATS, w.log)
 		another = func() (*nats.Conn, error) {
 			of := o
-			of.Name = consoleName
+			of.Name, of.Timeout = consoleName, consoleConnect
 			return queue.Connect(of)
 		}
 		own := o
@@ -217,6 +217,9 @@ func (w *worker) connect(end context.CancelCauseFunc) (conn *nats.Conn, another 
 
 // consoleName is what the server's monitoring calls the console's connection.
 const consoleName = "invited console"
+
+// consoleConnect is how long the console tries a server for: a worker that is told to stop waits for it.
+const consoleConnect = 2 * time.Second
 
 // openQueue waits for NATS as long as ctx allows. Streams that are not as they
 // must be, and a server that is too old, are mistakes that waiting does not mend.

@@ -42,9 +42,9 @@ func (p *Planner) Closeup(now time.Time, most int) Closeup {
 			c.BlockedAll++
 			blocked.add(k, k.blocked.Sub(now).Seconds())
 		}
-		if !k.lack.since.IsZero() && k.waiting() {
+		if since, _ := k.lack.says(now); !since.IsZero() && k.waiting() {
 			c.TokenlessAll++
-			tokenless.add(k, now.Sub(k.lack.since).Seconds())
+			tokenless.add(k, now.Sub(since).Seconds())
 		}
 		if share := k.log.share(now); share > 0 {
 			busy.add(k, share)

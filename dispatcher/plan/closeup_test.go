@@ -35,6 +35,8 @@ func TestACloseupSaysWhoWaitsForATokenSinceWhenAndForHowMany(t *testing.T) {
 	began := w.now
 	waiting, other := bulk("ada", "cup", 40), bulk("bob", "cup", 40)
 	w.add(waiting, other)
+	w.run(2 * time.Second)
+	assert.Zero(t, w.planner.Closeup(w.now, 10).TokenlessAll, "a moment without a token is not worth saying")
 	w.run(time.Minute)
 
 	c := w.planner.Closeup(w.now, 10)

@@ -144,6 +144,10 @@ func barOf(s queue.CampaignStatus) bar {
 }
 
 func (c *Console) campaigns(ctx context.Context, r *running, req *http.Request) (*page, error) {
+	filter := strings.TrimSpace(req.URL.Query().Get("q"))
+	if len(filter) > queue.MaxName {
+		return nil, badAsk(fmt.Sprintf("A name has %d characters at most.", queue.MaxName))
+	}
 	o, err := r.theOrganizer(ctx)
 	if err != nil {
 		return nil, err
@@ -152,7 +156,7 @@ func (c *Console) campaigns(ctx context.Context, r *running, req *http.Request) 
 	if err != nil {
 		return nil, err
 	}
-	data := campaignsPage{Filter: strings.TrimSpace(req.URL.Query().Get("q")), All: len(all)}
+	data := campaignsPage{Filter: filter, All: len(all)}
 	all = slices.DeleteFunc(all, func(a queue.Address) bool {
 		return !strings.Contains(a.Campaign, data.Filter) && strconv.FormatUint(uint64(a.TitleID), 10) != data.Filter
 	})

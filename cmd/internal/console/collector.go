@@ -60,6 +60,7 @@ type collector struct {
 	sum     sample                    // counters up to now
 	seen    map[string]queue.Activity // what each worker had said
 	bound   map[string]time.Time      // when each last waited for quota
+	owned   map[int]time.Time         // when a worker last said that it owns a partition
 	workers []queue.WorkerActivity
 	backlog queue.Backlog
 	// backlogAt is when that was read, by this worker's clock; zero: never.
@@ -75,7 +76,9 @@ type ownWork struct {
 }
 
 func newCollector(c *Console, r *running, counter *queue.Reader) *collector {
-	return &collector{console: c, run: r, counter: counter, began: time.Now(), seen: make(map[string]queue.Activity)}
+	return &collector{
+		console: c, run: r, counter: counter, began: time.Now(), seen: make(map[string]queue.Activity), owned: make(map[int]time.Time),
+	}
 }
 
 // gather looks at all again and again, and has the pages that are open made anew, until ctx ends.
@@ -203,6 +206,9 @@ func (g *collector) add(now time.Time, all ...queue.WorkerActivity) {
 	g.workers, g.bound = all, bound
 	seen, elsewhere := make(map[string]queue.Activity, len(all)), false
 	for _, w := range all {
+		for _, n := range w.Partitions {
+			g.owned[n] = now
+		}
 		before, known := g.seen[w.Name]
 		if known || w.Self || w.Up > 0 && w.Up < now.Sub(g.began) {
 			g.sum.add(w.Activity, before)
@@ -272,6 +278,7 @@ type view struct {
 	began      time.Time
 	samples    []sample
 	workers    []queue.WorkerActivity
+	owned      map[int]time.Time
 	backlog    queue.Backlog
 	backlogAt  time.Time
 	backlogErr error
@@ -281,7 +288,9 @@ func (g *collector) view() view {
 	mine := g.activity()
 	g.mu.Lock()
 	defer g.mu.Unlock()
-	v := view{time.Now(), g.began, slices.Clone(g.samples), slices.Clone(g.workers), g.backlog, g.backlogAt, g.backlogErr}
+	v := view{
+		time.Now(), g.began, slices.Clone(g.samples), slices.Clone(g.workers), maps.Clone(g.owned), g.backlog, g.backlogAt, g.backlogErr,
+	}
 	for i := range v.workers {
 		if w := &v.workers[i]; w.Self { // newer than what the others have heard
 			mine.QuotaBound = mine.QuotaBound || w.QuotaBound

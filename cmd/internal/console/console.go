@@ -49,16 +49,18 @@ type Console struct {
 	serve  http.Handler
 	live   *hub
 	now    atomic.Pointer[running] // nil: the worker is starting, or stopping
+	// searches holds a token for each search that is being made.
+	searches chan struct{}
 }
 
 // New returns a console that says that its worker is starting. An error is
 // admin.auth_file's.
 func New(o Options) (*Console, error) {
-	c := &Console{opts: o, log: o.Log, key: make([]byte, 16), live: newHub()}
+	c := &Console{opts: o, log: o.Log, key: make([]byte, 16), live: newHub(), searches: make(chan struct{}, maxSearches)}
 	_, _ = rand.Read(c.key) // never fails
 	if o.Admin.AuthFile != "" {
 		var err error
-		if c.auth, err = newAuth(o.Admin.AuthFile); err != nil {
+		if c.auth, err = newAuth(o.Admin.AuthFile, o.Log); err != nil {
 			return nil, err
 		}
 	}
@@ -76,6 +78,7 @@ type running struct {
 	*collector
 
 	mu        sync.Mutex
+	ended     bool       // no connection is opened any more
 	conn      *nats.Conn // nil: nobody has needed it yet
 	reader    *queue.Reader
 	organizer *queue.Organizer
@@ -104,7 +107,7 @@ func (c *Console) Begin(w Worker) (end func()) {
 		gathering.Wait()
 		r.mu.Lock()
 		defer r.mu.Unlock()
-		if r.conn != nil {
+		if r.ended = true; r.conn != nil {
 			r.conn.Close()
 		}
 	}
@@ -116,6 +119,9 @@ var errStarting = errors.New("this worker is starting, or stopping: there is not
 func (r *running) connection() (*nats.Conn, error) {
 	r.mu.Lock()
 	defer r.mu.Unlock()
+	if r.ended { // a page that was asked for before
+		return nil, errStarting
+	}
 	if r.conn != nil && !r.conn.IsClosed() {
 		return r.conn, nil
 	}

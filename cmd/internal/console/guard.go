@@ -43,6 +43,15 @@ func (c *Console) guarded(pages http.Handler) http.Handler {
 	})
 }
 
+// mayStill says whether who was let in would be now.
+func (c *Console) mayStill(r *http.Request) bool {
+	if c.auth == nil {
+		return true
+	}
+	_, ok := c.auth.user(r)
+	return ok
+}
+
 // visitor is who asks.
 type visitor struct {
 	name    string // empty: nobody was asked

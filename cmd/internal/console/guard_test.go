@@ -10,6 +10,7 @@ import (
 	"path/filepath"
 	"strings"
 	"testing"
+	"testing/synctest"
 	"time"
 
 	"github.com/stretchr/testify/assert"
@@ -125,6 +126,74 @@ func TestOnlyThoseOfTheFileGetIn(t *testing.T) {
 	require.NoError(t, os.Remove(file))
 	c.auth.looked = time.Time{}
 	assert.Equal(t, 401, as("eve", "new"), "without it nobody gets in")
+}
+
+func TestAnOpenPageEndsWithItsReadersPassword(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		file := users(t, user(t, "ada", "x"))
+		c := newConsole(t, configs.Admin{AuthFile: file})
+		ended := make(chan struct{})
+		go func() {
+			defer close(ended)
+			asked(t, c, http.MethodGet, "/events/", func(r *http.Request) { r.SetBasicAuth("ada", "x") })
+		}()
+		time.Sleep(time.Minute)
+		select {
+		case <-ended:
+			t.Fatal("it goes on as long as she may look")
+		default:
+		}
+		require.NoError(t, os.WriteFile(file, []byte(user(t, "eve-was-hired", "new")), 0o600))
+		time.Sleep(2 * beatEvery)
+		synctest.Wait()
+		select {
+		case <-ended:
+		default:
+			t.Fatal("ada is none of the file's any more")
+		}
+	})
+}
+
+func TestWhoWasLetInBeforeDoesNotWaitForThoseWhoGuess(t *testing.T) {
+	c := newConsole(t, configs.Admin{AuthFile: users(t, user(t, "ada", "right"))})
+	as := func(password string) int {
+		ctx, cancel := context.WithTimeout(t.Context(), 10*time.Millisecond)
+		defer cancel()
+		return asked(t, c, http.MethodGet, "/", func(r *http.Request) { *r = *r.WithContext(ctx); r.SetBasicAuth("ada", password) }).Code
+	}
+	const in = http.StatusServiceUnavailable // of a worker that is starting
+	require.Equal(t, in, asked(t, c, http.MethodGet, "/", func(r *http.Request) { r.SetBasicAuth("ada", "right") }).Code)
+	c.auth.comparing <- struct{}{} // somebody's guess is
+	assert.Equal(t, in, as("right"))
+	assert.Equal(t, http.StatusUnauthorized, as("wrong"), "one guess at a time")
+}
+
+func TestANameOfNobodyTakesAsLongAsOneOfTheFile(t *testing.T) {
+	c := newConsole(t, configs.Admin{AuthFile: users(t, user(t, "ada", "right"))})
+	known, _, _ := c.auth.before("ada", "x")
+	unknown, _, state := c.auth.before("eve", "x")
+	assert.Equal(t, notCompared, state)
+	assert.Equal(t, known, unknown, "whatever htpasswd's cost was")
+	assert.False(t, c.auth.pass("eve", unknown, ""), "and is let in by nobody's password")
+}
+
+func TestWhenNobodyIsLetInAnyMoreTheLogSaysWhy(t *testing.T) {
+	var said bytes.Buffer
+	file := users(t, user(t, "ada", "x"))
+	c, err := New(Options{Admin: configs.Admin{AuthFile: file}, Log: slog.New(slog.NewTextHandler(&said, nil))})
+	require.NoError(t, err)
+	look := func() string {
+		said.Reset()
+		c.auth.looked = time.Time{}
+		asked(t, c, http.MethodGet, "/", func(r *http.Request) { r.SetBasicAuth("ada", "y") })
+		return said.String()
+	}
+	assert.Empty(t, look())
+	require.NoError(t, os.Remove(file))
+	assert.Contains(t, look(), "nobody is let into the console")
+	assert.Empty(t, look(), "once")
+	require.NoError(t, os.WriteFile(file, []byte(user(t, "ada", "x")), 0o600))
+	assert.Contains(t, look(), "lets in those of admin.auth_file again")
 }
 
 func TestAFileThatLetsNobodyInIsSaidAtOnceAndNotRepeated(t *testing.T) {

@@ -112,7 +112,7 @@ func (c *Console) address(d *jobPage, a queue.Address) {
 		d.add("Title", strconv.FormatUint(uint64(a.TitleID), 10))
 	}
 	d.add("Sender", c.sender(a.Sender))
-	d.add("Campaign", a.Campaign)
+	d.add("Campaign", cli.Printable(a.Campaign))
 }
 
 // inHand describes a job that this worker has.
@@ -184,12 +184,12 @@ func (c *Console) ended(d *jobPage, r queue.Result, letters []queue.DeadLetter) 
 	default:
 		d.State, d.Class, d.Words = "dead", "bad", "Nothing of it was sent."
 	}
-	d.add("Job", cli.Printable(r.Job))
-	d.add("Id", cli.Printable(r.ID))
+	d.add("Job", c.text(r.Job))
+	d.add("Id", c.text(r.ID))
 	c.address(d, queue.Address{TitleID: r.TitleID, Sender: r.Sender, Campaign: r.Campaign})
 	d.add("Sent", grouped(r.Sent))
 	if r.Dead > 0 || r.Reason != "" {
-		d.add("Dead", strings.TrimSpace(grouped(r.Dead)+" "+cli.Printable(string(r.Reason))))
+		d.add("Dead", strings.TrimSpace(grouped(r.Dead)+" "+c.text(string(r.Reason))))
 	}
 	if r.Cancelled > 0 {
 		d.add("Dropped", grouped(r.Cancelled))

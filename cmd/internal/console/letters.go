@@ -21,6 +21,8 @@ const (
 	lettersPerLook = 2000
 	// maxChange is how many letters are replayed or dropped at once: some seconds. More take another click, or invitectl.
 	maxChange = 1000
+	// maxChangeBytes bounds their bodies, which are in memory meanwhile.
+	maxChangeBytes = 32 << 20
 )
 
 // letterQuery is which letters are asked for.
@@ -124,13 +126,17 @@ type letterRow struct {
 	Reason     string
 	Recipients string
 	Job        string
+	JobLink    string // the id as it is; empty: a player may be named in it, and addresses are for browsers' histories too
 	Detail     string
 }
 
 func (c *Console) letterRow(l queue.DeadLetter) letterRow {
 	row := letterRow{
 		Sequence: l.Sequence, At: l.StoredAt, TitleID: l.Address.TitleID, Sender: c.sender(l.Address.Sender), Campaign: l.Address.Campaign,
-		Reason: string(l.Reason), Job: cli.Printable(l.JobID), Detail: c.text(l.Detail), Recipients: "?",
+		Reason: c.text(string(l.Reason)), Job: c.text(l.JobID), Detail: c.text(l.Detail), Recipients: "?",
+	}
+	if row.Job == cli.Printable(l.JobID) {
+		row.JobLink = l.JobID
 	}
 	if n := recipientsOf(l); n > 0 {
 		row.Recipients = grouped(n)
@@ -234,7 +240,7 @@ func (c *Console) letter(ctx context.Context, r *running, req *http.Request) (*p
 			data.Facts = append(data.Facts, fact{Name: name, Text: text})
 		}
 	}
-	add("Reason", cli.Printable(string(l.Reason)))
+	add("Reason", data.Reason)
 	add("Detail", data.Detail)
 	if l.Status != 0 {
 		add("Status", strings.TrimSpace(fmt.Sprintf("%d %s", l.Status, c.text(l.ErrorCode))))
@@ -255,7 +261,7 @@ func (c *Console) letter(ctx context.Context, r *running, req *http.Request) (*p
 			data.Facts = append(data.Facts, fact{Name: of.name, At: of.at})
 		}
 	}
-	add("Trace", cli.Printable(l.Traceparent))
+	add("Trace", c.trace(l.Traceparent))
 	j, err := queue.DecodeJob(l.Body)
 	if data.NoJob = err != nil; data.NoJob {
 		data.Body = c.rawBody(l.Body)
@@ -268,7 +274,7 @@ func (c *Console) letter(ctx context.Context, r *running, req *http.Request) (*p
 // subject is where a letter's job was published.
 func (c *Console) subject(l queue.DeadLetter) string {
 	if s := l.Address.Sender; s != "" && c.masksSenders() {
-		return strings.Replace(l.Subject, s, c.sender(s), 1)
+		l.Subject = strings.Replace(l.Subject, "."+s, "."+c.sender(s), 1)
 	}
 	return c.text(l.Subject)
 }
@@ -309,6 +315,7 @@ func (r *running) selected(ctx context.Context, v url.Values) (s selection, err 
 	if err != nil {
 		return s, err
 	}
+	bodies := 0
 	if s.all = v.Get("all") != ""; !s.all {
 		numbers := v["letter"]
 		if s.more = len(numbers) > maxChange; s.more {
@@ -327,6 +334,10 @@ func (r *running) selected(ctx context.Context, v url.Values) (s selection, err 
 				return s, err
 			}
 			s.letters = append(s.letters, l)
+			if bodies += len(l.Body); bodies >= maxChangeBytes {
+				s.more = true
+				break
+			}
 		}
 		return s, nil
 	}
@@ -338,12 +349,15 @@ func (r *running) selected(ctx context.Context, v url.Values) (s selection, err 
 	if through > 0 {
 		before = through + 1
 	}
-	for s.more = true; s.more && len(s.letters) < maxChange; {
+	for s.more = true; s.more && len(s.letters) < maxChange && bodies < maxChangeBytes; {
 		found, err := reader.LetterPage(ctx, s.query.filter, before, maxChange-len(s.letters), lettersPerLook)
 		if err != nil {
 			return s, err
 		}
 		s.letters = append(s.letters, found.Letters...)
+		for _, l := range found.Letters {
+			bodies += len(l.Body)
+		}
 		before, s.more = found.Before, found.Before > 0
 		if len(s.letters) == 0 && found.Looked >= lettersPerLook {
 			break // go on from an older page

@@ -22,8 +22,12 @@ type livePage struct {
 	viewers map[chan []byte]struct{}
 }
 
-// maxViewers is how many open pages a worker sends to: each is a connection.
-const maxViewers = 256
+const (
+	// maxViewers is how many open pages a worker sends to: each is a connection.
+	maxViewers = 256
+	// maxLivePages is how many different ones it makes anew every two seconds.
+	maxLivePages = 32
+)
 
 func newHub() *hub { return &hub{opened: make(chan struct{}, 1), pages: make(map[string]*livePage)} }
 
@@ -32,11 +36,11 @@ func newHub() *hub { return &hub{opened: make(chan struct{}, 1), pages: make(map
 func (h *hub) watch(address string, build func(context.Context) []byte) (news chan []byte, end func()) {
 	h.mu.Lock()
 	defer h.mu.Unlock()
-	if h.closed || h.n >= maxViewers {
+	p := h.pages[address]
+	if h.closed || h.n >= maxViewers || p == nil && len(h.pages) >= maxLivePages {
 		return nil, nil
 	}
 	h.n++
-	p := h.pages[address]
 	if p == nil {
 		p = &livePage{build: build, viewers: make(map[chan []byte]struct{})}
 		h.pages[address] = p

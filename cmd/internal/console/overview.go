@@ -109,7 +109,7 @@ func (c *Console) overview(ctx context.Context, r *running, _ *http.Request) (*p
 	inFlight := 0
 	for _, w := range v.workers {
 		inFlight += w.InFlight
-		if w.Calls == nil && w.Partitions == nil {
+		if silent(w) {
 			o.Silent = append(o.Silent, c.text(w.Name))
 		}
 	}

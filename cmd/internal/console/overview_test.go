@@ -12,6 +12,9 @@ import (
 )
 
 func worker(name string, a queue.Activity) queue.WorkerActivity {
+	if a.Calls == nil {
+		a.Calls = map[string]uint64{}
+	}
 	return queue.WorkerActivity{Name: name, Heard: time.Now(), Up: time.Minute, Activity: a}
 }
 
@@ -80,8 +83,36 @@ func TestProblemsAreInWordsTheGravestFirst(t *testing.T) {
 	assert.Empty(t, c.problems(view{now: now, began: now, workers: []queue.WorkerActivity{worker("a", queue.Activity{})}, backlog: lanes(1, 1, time.Second)}))
 }
 
+func TestOfAWorkerThatDoesNotSayWhatItDoesNothingIsSaid(t *testing.T) {
+	now := time.Now()
+	old := queue.WorkerActivity{Name: "old", Heard: now, Up: time.Hour}
+	v := view{
+		now: now, began: now.Add(-time.Hour), backlog: lanes(0, 900, 0), backlogAt: now,
+		workers: []queue.WorkerActivity{worker("new", queue.Activity{Partitions: []int{0, 1}}), old},
+	}
+	assert.Empty(t, (&Console{}).problems(v), "partitions 2 and 3 are not nobody's: it may have them")
+	answer, why := verdict(v)
+	assert.Equal(t, "Perhaps", answer)
+	assert.Contains(t, why, "1 worker of an earlier version")
+	v.workers = v.workers[:1]
+	assert.NotEmpty(t, (&Console{}).problems(v))
+}
+
+func TestAPartitionThatIsHandedOverIsNotNobodys(t *testing.T) {
+	g := &collector{seen: make(map[string]queue.Activity), owned: make(map[int]time.Time)}
+	now := time.Now()
+	g.add(now, worker("a", queue.Activity{Partitions: []int{0, 1, 2, 3}}))
+	g.add(now.Add(time.Second), worker("a", queue.Activity{Partitions: []int{0, 1}}), worker("b", queue.Activity{}))
+	after := func(d time.Duration) []problem {
+		v := view{now: now.Add(d), began: now.Add(-time.Hour), workers: g.workers, owned: g.owned, backlog: lanes(0, 0, 0), backlogAt: now}
+		return (&Console{}).problems(v)
+	}
+	assert.Empty(t, after(2*time.Second), "b has not said yet that it has 2 and 3")
+	assert.Len(t, after(20*time.Second), 1)
+}
+
 func TestWhatAllWorkersDidIsAddedUpWhoeverComesAndGoes(t *testing.T) {
-	g := &collector{began: time.Now().Add(-time.Minute), seen: make(map[string]queue.Activity)}
+	g := &collector{began: time.Now().Add(-time.Minute), seen: make(map[string]queue.Activity), owned: make(map[int]time.Time)}
 	said := func(name string, sent uint64, up time.Duration) queue.WorkerActivity {
 		w := worker(name, queue.Activity{Sent: sent, Calls: map[string]uint64{sentCalls: sent / 2}})
 		w.Up = up
@@ -98,7 +129,7 @@ func TestWhatAllWorkersDidIsAddedUpWhoeverComesAndGoes(t *testing.T) {
 }
 
 func TestAWorkerAtItsQuotaWaitsForItThoughItSendsNowAndThen(t *testing.T) {
-	g := &collector{seen: make(map[string]queue.Activity)}
+	g := &collector{seen: make(map[string]queue.Activity), owned: make(map[int]time.Time)}
 	now := time.Now()
 	for second, bound := range []bool{false, true, false, false} {
 		g.add(now.Add(time.Duration(second)*time.Second), worker("a", queue.Activity{QuotaBound: bound}))

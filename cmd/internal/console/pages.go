@@ -133,6 +133,22 @@ func (c *Console) make(ctx context.Context, build maker, req *http.Request) (*pa
 	return build(ctx, r, req)
 }
 
+// maxSearches is how many searches are made at once. Each is thousands of requests, and whoever reaches the console can have one made.
+const maxSearches = 2
+
+// searching has a page wait until few others are searched for.
+func (c *Console) searching(build maker) maker {
+	return func(ctx context.Context, r *running, req *http.Request) (*page, error) {
+		select {
+		case c.searches <- struct{}{}:
+			defer func() { <-c.searches }()
+			return build(ctx, r, req)
+		case <-ctx.Done():
+			return nil, &pageError{http.StatusServiceUnavailable, "Too many look for something right now: try again in a moment."}
+		}
+	}
+}
+
 // pageError is what went wrong with what was asked for, in words for who asked.
 type pageError struct {
 	status int

@@ -31,7 +31,7 @@ func (c *Console) problems(v view) []problem {
 	}
 	if len(v.workers) == 0 {
 		grave = append(grave, problem{Grave: true, Text: "No worker has a lease: nothing is sent until one has."})
-	} else if alone := unowned(v); len(alone) > 0 && v.now.Sub(v.began) > 10*time.Second {
+	} else if alone := unowned(v); len(alone) > 0 && v.now.Sub(v.began) > orphanedAfter {
 		grave = append(grave, problem{Grave: true, Text: fmt.Sprintf("%s of %d %s nobody's, so that their jobs wait: %s.",
 			plural(len(alone), "partition"), v.backlog.Parts, isAre(len(alone)), ranges(alone))})
 	}
@@ -97,16 +97,25 @@ func said(w queue.WorkerActivity, k queue.KeyActivity) time.Time {
 	return w.Heard.Add(-time.Duration(k.For) * time.Millisecond)
 }
 
-// unowned are the partitions that no worker says it owns.
+// silent says whether a worker says nothing of its work: one of an earlier version.
+func silent(w queue.WorkerActivity) bool { return w.Calls == nil && w.Partitions == nil }
+
+// orphanedAfter is how long a partition may be nobody's: one that is handed over is for a few seconds.
+const orphanedAfter = 10 * time.Second
+
+// unowned are the partitions that no worker has said it owns for a while; none while one does not say.
 func unowned(v view) (alone []int) {
 	owned := make(map[int]bool)
 	for _, w := range v.workers {
+		if silent(w) {
+			return nil
+		}
 		for _, n := range w.Partitions {
 			owned[n] = true
 		}
 	}
 	for n := range v.backlog.Parts {
-		if !owned[n] {
+		if !owned[n] && v.now.Sub(v.owned[n]) > orphanedAfter {
 			alone = append(alone, n)
 		}
 	}
@@ -115,12 +124,14 @@ func unowned(v view) (alone []int) {
 
 // verdict says whether more workers would help.
 func verdict(v view) (answer, why string) {
-	waiting, bound, busy := 0, 0, 0
+	waiting, bound, busy, mute := 0, 0, 0, 0
 	for _, l := range v.backlog.Lanes {
 		waiting += l.Jobs
 	}
 	for _, w := range v.workers {
 		switch {
+		case silent(w):
+			mute++
 		case w.InHand == 0:
 		case w.QuotaBound:
 			bound++
@@ -135,6 +146,8 @@ func verdict(v view) (answer, why string) {
 		return "No", "nothing waits"
 	case v.backlog.Parts > 0 && len(v.workers) >= v.backlog.Parts:
 		return "No", fmt.Sprintf("each of the %d partitions has a worker of its own", v.backlog.Parts)
+	case busy == 0 && mute > 0:
+		return "Perhaps", plural(mute, "worker") + " of an earlier version can't say what its jobs wait for"
 	case busy == 0 && bound > 0:
 		return "No", "what waits waits for quota, for the end of a block, or for a campaign's rate"
 	case busy == 0:

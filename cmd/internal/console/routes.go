@@ -26,10 +26,10 @@ func (c *Console) routes() http.Handler {
 	}
 	for pattern, build := range map[string]maker{
 		"/campaigns/{title}/{sender}/{campaign}/{do}": c.askCampaign,
-		"/dead":            c.letters,
+		"/dead":            c.searching(c.letters),
 		"/dead/{sequence}": c.letter,
-		"/dead/ask":        c.askLetters,
-		"/job":             c.job,
+		"/dead/ask":        c.searching(c.askLetters),
+		"/job":             c.searching(c.job),
 	} {
 		mux.HandleFunc("GET "+pattern, c.shows(build))
 	}
@@ -104,7 +104,8 @@ func (c *Console) asset(w http.ResponseWriter, req *http.Request) {
 }
 
 const (
-	// beatEvery is how often something is sent on a stream without news, so that a proxy does not end it.
+	// beatEvery is how often something is sent on a stream, so that a proxy does not end one without news, and how often it is
+	// looked at whether its reader is one of admin.auth_file still.
 	beatEvery = 15 * time.Second
 	// takeWithin is how long a browser may take for what is sent.
 	takeWithin = 10 * time.Second
@@ -114,7 +115,10 @@ const (
 func (c *Console) events(build maker) http.HandlerFunc {
 	return func(w http.ResponseWriter, req *http.Request) {
 		// All else in an address makes no other page, and so no more work.
-		address := req.URL.Path + "?" + url.Values{"q": {req.URL.Query().Get("q")}}.Encode()
+		address := req.URL.Path
+		if address == "/events/campaigns" {
+			address += "?" + url.Values{"q": {req.URL.Query().Get("q")}}.Encode()
+		}
 		news, end := c.live.watch(address, func(ctx context.Context) []byte {
 			ctx, cancel := context.WithTimeout(ctx, pageTime)
 			defer cancel()
@@ -155,7 +159,7 @@ func (c *Console) events(build maker) http.HandlerFunc {
 					return
 				}
 			case <-beat.C:
-				if !send([]byte(": still here\n\n")) {
+				if !c.mayStill(req) || !send([]byte(": still here\n\n")) {
 					return
 				}
 			case <-req.Context().Done():
@@ -165,11 +169,14 @@ func (c *Console) events(build maker) http.HandlerFunc {
 	}
 }
 
+// lineEnds are the protocol's. A lone CR, in a page's address for one, is a line's end too: what follows it would be read as a field.
+var lineEnds = strings.NewReplacer("\r\n", "\n", "\r", "\n")
+
 // event writes content as one event.
 func event(content string) []byte {
 	var b strings.Builder
-	for line := range strings.Lines(content) {
-		fmt.Fprintf(&b, "data: %s\n", strings.TrimRight(line, "\r\n"))
+	for line := range strings.SplitSeq(strings.TrimSuffix(lineEnds.Replace(content), "\n"), "\n") {
+		fmt.Fprintf(&b, "data: %s\n", line)
 	}
 	b.WriteString("\n")
 	return []byte(b.String())

@@ -37,19 +37,30 @@ func (c *Console) text(s string) string {
 	return longNumber.ReplaceAllStringFunc(s, maskNumber)
 }
 
-// sender is a sender's name. In server mode it is a player.
+// traceparent is what a trace context looks like, in which digits in a row are nobody's.
+var traceparent = regexp.MustCompile(`^[0-9a-f]{2}-[0-9a-f]{32}-[0-9a-f]{16}-[0-9a-f]{2}$`)
+
+// trace is a producer's trace context, or whatever else it wrote there.
+func (c *Console) trace(s string) string {
+	if traceparent.MatchString(s) {
+		return s
+	}
+	return c.text(s)
+}
+
+// sender is a sender's name. In server mode it is a player, and where it looks like one it may be that of a worker in server mode.
 func (c *Console) sender(s string) string {
 	if c.masksSenders() && s != "" {
 		return maskNumber("000" + s)
 	}
-	return cli.Printable(s)
+	return c.text(s)
 }
 
 func (c *Console) masksSenders() bool { return c.opts.SendersAreXUIDs && !c.opts.Admin.ShowPlayers }
 
 // alias is what a sender is called in an address: a player's is not to be in a browser's history, or a proxy's log.
 func (c *Console) alias(sender string) string {
-	if !c.masksSenders() {
+	if c.sender(sender) == sender {
 		return sender
 	}
 	mac := hmac.New(sha256.New, c.key)
@@ -143,7 +154,7 @@ func (c *Console) jobText(j queue.Job) string {
 	}
 	field("connectionString", c.connectionString(j.ConnectionString))
 	field("platform", cli.Printable(j.Platform))
-	field("id", cli.Printable(j.ID))
+	field("id", c.text(j.ID))
 	if !j.ExpiresAt.IsZero() {
 		field("expiresAt", j.ExpiresAt.Format(time.RFC3339))
 	}

@@ -32,10 +32,37 @@ func TestWhatIsAPlayersIsMaskedUnlessItMayBeShown(t *testing.T) {
 		assert.Contains(t, all, `"mine"`)
 		assert.Contains(t, all, `"connectionString": "`, "what a body is made of can be seen")
 	}
+	assert.Equal(t, "•••904", (&Console{}).sender(player), "a worker in server mode may share the queue")
+	assert.NotContains(t, (&Console{}).alias(player), player)
+	assert.Equal(t, "cup-bot", (&Console{}).alias("cup-bot"))
 	c := &Console{opts: Options{SendersAreXUIDs: true}}
 	assert.NotEqual(t, c.alias(player), c.alias("2533274790395905"))
 	assert.Error(t, (queue.Address{TitleID: 1, Sender: c.alias(player)}).Validate(), "an alias is no sender's name")
 	assert.Equal(t, "cup-bot", (&Console{}).sender("cup-bot"), "a credential's name is nobody's")
+}
+
+func TestALetterOfAnotherHandNamesNoPlayerWhereverItsWriterPutsOne(t *testing.T) {
+	const player = "2533274790395904"
+	c := &Console{opts: Options{SendersAreXUIDs: true, Log: slog.New(slog.DiscardHandler)}}
+	l := queue.DeadLetter{
+		Reason: "\u202E" + player, Detail: player, JobID: "\u2066for-" + player, Traceparent: player + "\u202E",
+		Subject: "invites.campaigns.730." + player + ".of-" + player, Address: queue.Address{TitleID: 730, Sender: player},
+	}
+	row := c.letterRow(l)
+	var page jobPage
+	c.ended(&page, queue.Result{ID: l.JobID, Job: player, Sender: player, Campaign: "\u202Ecup", Reason: l.Reason, Dead: 1}, []queue.DeadLetter{l})
+	for _, text := range []string{
+		row.Reason, row.Detail, row.Job, row.JobLink, row.Sender, c.subject(l), c.trace(l.Traceparent), c.jobText(queue.Job{ID: l.JobID}),
+	} {
+		shown(t, text)
+	}
+	for _, f := range page.Facts {
+		shown(t, f.Text)
+	}
+
+	const trace = "00-12345678901234567890123456789012-1234567890123456-01"
+	assert.Equal(t, trace, c.trace(trace), "digits in a row of a trace are nobody's")
+	assert.Equal(t, "replayed-1", c.letterRow(queue.DeadLetter{JobID: "replayed-1"}).JobLink, "an id without a player leads to its job")
 }
 
 func TestTextOfOthersIsFitToBeShown(t *testing.T) {
