@@ -249,7 +249,7 @@ func TestChangedOptionsReachAnExistingConsumerAndItsPauseStays(t *testing.T) {
 		w.none(110 * time.Second)
 		c, err := f.js.Consumer(t.Context(), "INVITES", "partition-0")
 		require.NoError(t, err)
-		require.Equal(t, 77*16, c.CachedInfo().Config.MaxAckPending)
+		require.Equal(t, 77*32, c.CachedInfo().Config.MaxAckPending)
 		require.Equal(t, time.Minute, c.CachedInfo().Config.AckWait)
 		w.next()
 	})
