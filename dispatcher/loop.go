@@ -271,7 +271,7 @@ func (l *loop) call(ctx context.Context, c *plan.Call) {
 func (l *loop) answered(a answer) {
 	// The loop's own time, not the answer's: it is never earlier than a time
 	// the plan was told before, and a window that is held a little longer is safe.
-	jobs, traced := tracedJobsOf(a.call) // now: the answer may part the call's jobs
+	jobs, traced := len(a.call.Jobs()), traceparentsOf(a.call) // now: the answer may part the call's jobs
 	blocked := l.plan.Answer(time.Now(), a.call, a.err)
 	ended := CallEnded{
 		TitleID: a.call.Key.TitleID, Lane: a.call.Lane, Recipients: len(a.call.InvitedUsers), Jobs: jobs, Attempt: a.call.Attempt,
@@ -287,12 +287,11 @@ func (l *loop) answered(a answer) {
 	l.observer.CallEnded(ended)
 }
 
-func tracedJobsOf(c *plan.Call) (jobs int, traceparents []string) {
+func traceparentsOf(c *plan.Call) (all []string) {
 	for _, j := range c.Jobs() {
-		jobs++
 		if v := j.Ref.(*held).delivery.Traceparent; v != "" {
-			traceparents = append(traceparents, v)
+			all = append(all, v)
 		}
 	}
-	return jobs, traceparents
+	return all
 }

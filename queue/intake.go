@@ -27,10 +27,10 @@ type waitingMsg struct {
 }
 
 const (
-	// intakeBytes is what one consumer's intake holds before it makes the fetching side wait.
-	intakeBytes = 512 << 10
-	// messageBytes is what a message takes beside its body: its headers, subjects and the library's own.
-	messageBytes = 1 << 10
+	// intakeBytes and intakeMessages are what one consumer's intake holds before it makes the fetching side wait. Both are more than one
+	// request brings: nobody keeps the leases of what waits in the library. A small message takes far more than its body.
+	intakeBytes    = 4 << 20
+	intakeMessages = 512
 )
 
 func newIntake(ctx context.Context) *intake {
@@ -45,9 +45,9 @@ func (in *intake) put(m jetstream.Msg) bool {
 		case in.closed:
 			in.mu.Unlock()
 			return false
-		case in.bytes < intakeBytes:
+		case in.bytes < intakeBytes && len(in.waiting) < intakeMessages:
 			in.waiting = append(in.waiting, waitingMsg{m, time.Now()})
-			in.bytes += len(m.Data()) + messageBytes
+			in.bytes += len(m.Data())
 			in.mu.Unlock()
 			signal(in.arrived)
 			return true
@@ -78,7 +78,7 @@ func (in *intake) pop() (jetstream.Msg, bool) {
 	m := in.waiting[0].msg
 	in.waiting[0] = waitingMsg{}
 	in.waiting = in.waiting[1:]
-	in.bytes -= len(m.Data()) + messageBytes
+	in.bytes -= len(m.Data())
 	signal(in.taken)
 	return m, true
 }

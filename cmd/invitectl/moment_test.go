@@ -104,6 +104,4 @@ func TestFigures(t *testing.T) {
 	} {
 		assert.Equal(t, want, span(d))
 	}
-	assert.Equal(t, "0-3, 8, 10-11", ranges([]int{0, 1, 2, 3, 8, 10, 11}))
-	assert.Equal(t, "none", ranges(nil))
 }

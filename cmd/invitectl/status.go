@@ -3,7 +3,6 @@ package main
 import (
 	"context"
 	"fmt"
-	"strconv"
 	"strings"
 	"time"
 
@@ -171,7 +170,7 @@ func printWorkers(b *strings.Builder, item overviewItem, paint style) {
 		if w.Leaving {
 			state = cell{"stopping", yellow}
 		}
-		list.add(cell{text: "  " + cli.Printable(w.Name)}, cell{text: up}, cell{text: ranges(w.Partitions)}, state)
+		list.add(cell{text: "  " + cli.Printable(w.Name)}, cell{text: up}, cell{text: cli.Ranges(w.Partitions)}, state)
 	}
 	if len(item.Workers) > 0 {
 		_ = list.write(b, paint)
@@ -184,7 +183,7 @@ func printWorkers(b *strings.Builder, item overviewItem, paint style) {
 	}
 	if len(alone) > 0 {
 		fmt.Fprintf(b, "  %s\n", paint.paint(red, fmt.Sprintf("nobody's, so that their jobs wait: %s of %s: %s", grouped(len(alone)),
-			plural(len(item.Partitions), "partition"), ranges(alone))))
+			plural(len(item.Partitions), "partition"), cli.Ranges(alone))))
 	}
 }
 
@@ -211,25 +210,4 @@ func printQueues(b *strings.Builder, item overviewItem, paint style) {
 		dead = paint.paint(red, plural(letters, "dead letter")) + ": " + reasonsOf(item.DeadLetters)
 	}
 	fmt.Fprintf(b, "\n%s\n", dead)
-}
-
-// ranges writes numbers that follow each other as one range: "0-3, 8".
-func ranges(numbers []int) string {
-	var parts []string
-	for i := 0; i < len(numbers); {
-		last := i
-		for last+1 < len(numbers) && numbers[last+1] == numbers[last]+1 {
-			last++
-		}
-		part := strconv.Itoa(numbers[i])
-		if last > i {
-			part += "-" + strconv.Itoa(numbers[last])
-		}
-		parts = append(parts, part)
-		i = last + 1
-	}
-	if parts == nil {
-		return "none"
-	}
-	return strings.Join(parts, ", ")
 }

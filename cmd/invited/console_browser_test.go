@@ -78,7 +78,7 @@ func TestTheConsoleInABrowser(t *testing.T) {
 	t.Run("the overview shows what all workers do, and goes on by itself", func(t *testing.T) {
 		b.T = t
 		b.open("/")
-		b.shows("this one", "0–15", "rejected", "cup-bot", "/50 in 1 min", "Sender stadium, title 1739947436: there is no token since",
+		b.shows("this one", "0-15", "rejected", "cup-bot", "/50 in 1 min", "Sender stadium, title 1739947436: there is no token since",
 			"at least 80 invites wait", "Would more workers help?")
 		evaluate[int](b, `window.loaded = document.getElementById("charts").innerHTML; 1`)
 		b.until(`window.loaded && document.getElementById("charts").innerHTML !== window.loaded`, "curves go on without a reload")

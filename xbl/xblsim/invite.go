@@ -197,7 +197,7 @@ func (s *Server) judgeRequest(c *call) verdict {
 
 // answer waits as long as the service takes, and answers. It panics with [http.ErrAbortHandler] to drop the connection.
 func (s *Server) answer(w http.ResponseWriter, r *http.Request, c *call, v verdict) {
-	if !wait(r.Context(), s.options.Latency+v.slow) {
+	if !wire.Wait(r.Context(), s.options.Latency+v.slow) {
 		s.leave(c, verdict{}) // nobody is there to be told to wait
 		panic(http.ErrAbortHandler)
 	}
@@ -209,21 +209,6 @@ func (s *Server) answer(w http.ResponseWriter, r *http.Request, c *call, v verdi
 		w.Header().Set("Date", s.options.Auth.Now().UTC().Format(http.TimeFormat))
 	}
 	v.write(w, retryAfter, s.options.Throttle)
-}
-
-// wait reports whether d passed before the client went away.
-func wait(ctx context.Context, d time.Duration) bool {
-	if d <= 0 {
-		return true
-	}
-	timer := time.NewTimer(d)
-	defer timer.Stop()
-	select {
-	case <-timer.C:
-		return true
-	case <-ctx.Done():
-		return false
-	}
 }
 
 // leave ends the call just before its answer is written, and returns the answer's Retry-After.

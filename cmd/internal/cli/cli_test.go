@@ -37,3 +37,9 @@ func TestExitStatusAndErrorOutput(t *testing.T) {
 func TestPrintableTakesTheSpellOffHostileText(t *testing.T) {
 	assert.Equal(t, "a\uFFFD[31mb\uFFFDc\uFFFDd é 😀", Printable("a\x1b[31mb\nc\u202Ed é 😀"))
 }
+
+func TestNumbersThatFollowEachOtherAreOneRange(t *testing.T) {
+	assert.Equal(t, "0-3, 8, 10-11", Ranges([]int{0, 1, 2, 3, 8, 10, 11}))
+	assert.Equal(t, "5", Ranges([]int{5}))
+	assert.Equal(t, "none", Ranges(nil))
+}

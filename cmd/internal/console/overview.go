@@ -8,6 +8,7 @@ import (
 	"slices"
 	"time"
 
+	"github.com/invitedhq/invited/cmd/internal/cli"
 	"github.com/invitedhq/invited/queue"
 )
 
@@ -126,7 +127,7 @@ func (c *Console) workerRows(v view) (rows []workerRow) {
 			up = span(w.Up + v.now.Sub(w.Heard))
 		}
 		rows = append(rows, workerRow{
-			Name: c.text(w.Name), Self: w.Self, Up: up, Leaving: w.Leaving, Partitions: ranges(w.Partitions),
+			Name: c.text(w.Name), Self: w.Self, Up: up, Leaving: w.Leaving, Partitions: cli.Ranges(w.Partitions),
 			InHand: grouped(w.InHand), InFlight: grouped(w.InFlight), Bound: w.QuotaBound, Sent: grouped(w.Sent),
 		})
 	}

@@ -4,6 +4,7 @@ import (
 	"fmt"
 	"time"
 
+	"github.com/invitedhq/invited/cmd/internal/cli"
 	"github.com/invitedhq/invited/queue"
 )
 
@@ -33,7 +34,7 @@ func (c *Console) problems(v view) []problem {
 		grave = append(grave, problem{Grave: true, Text: "No worker has a lease: nothing is sent until one has."})
 	} else if alone := unowned(v); len(alone) > 0 && v.now.Sub(v.began) > orphanedAfter {
 		grave = append(grave, problem{Grave: true, Text: fmt.Sprintf("%s of %d %s nobody's, so that their jobs wait: %s.",
-			plural(len(alone), "partition"), v.backlog.Parts, isAre(len(alone)), ranges(alone))})
+			plural(len(alone), "partition"), v.backlog.Parts, isAre(len(alone)), cli.Ranges(alone))})
 	}
 	for _, w := range v.workers {
 		if w.Keys == nil {

@@ -81,7 +81,6 @@ func TestNumbersAndTimesAreShort(t *testing.T) {
 	assert.Equal(t, []string{"<1 %", "100 %", ">99 %", "50 %", "0 %", ""}, []string{
 		share(1, 1000), share(5, 5), share(999, 1000), share(1, 2), share(0, 5), share(0, 0),
 	})
-	assert.Equal(t, []string{"0–3, 8", "none", "5"}, []string{ranges([]int{0, 1, 2, 3, 8}), ranges(nil), ranges([]int{5})})
 	for oldest, want := range map[time.Duration]string{20 * time.Second: "s", 3 * time.Minute: "min", 3 * time.Hour: "h", 96 * time.Hour: "d"} {
 		_, unit := unitOf([]sample{{}, {oldest: [2]time.Duration{0, oldest}}})
 		assert.Equal(t, want, unit)

@@ -1,7 +1,6 @@
 package auth
 
 import (
-	"context"
 	"crypto/tls"
 	"crypto/x509"
 	"errors"
@@ -231,7 +230,7 @@ func checkAround(c *call) error {
 
 // answer waits as long as the service takes, and answers. It panics with [http.ErrAbortHandler] to drop the connection.
 func (s *Service) answer(w http.ResponseWriter, c *call, v verdict) {
-	if !wait(c.request.Context(), s.options.Latency+v.slow) {
+	if !wire.Wait(c.request.Context(), s.options.Latency+v.slow) {
 		s.leave(c, verdict{}, http.Header{}) // nobody is there to be told to wait
 		panic(http.ErrAbortHandler)
 	}
@@ -245,21 +244,6 @@ func (s *Service) answer(w http.ResponseWriter, c *call, v verdict) {
 		wire.WriteJSON(w, v.status, v.body)
 	default:
 		wire.WriteJSON(w, v.status, wire.ErrorResponse{ErrorCode: v.reason, DebugMessage: v.message})
-	}
-}
-
-// wait reports whether d passed before the client went away.
-func wait(ctx context.Context, d time.Duration) bool {
-	if d <= 0 {
-		return true
-	}
-	timer := time.NewTimer(d)
-	defer timer.Stop()
-	select {
-	case <-timer.C:
-		return true
-	case <-ctx.Done():
-		return false
 	}
 }
 
