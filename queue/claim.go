@@ -23,6 +23,7 @@ type claim struct {
 	at       time.Time // when, by the server's clock
 	seen     time.Time // and by this worker's
 	from     handover
+	left     time.Time // when its owner wrote down that he had left, not in order, by the server's clock; zero: he did not
 }
 
 // handover is how a partition came to its owner.
@@ -35,16 +36,21 @@ const (
 	abandoned                 // its owner is gone: what it had in hand may have been sent
 )
 
+// unseen says of a job that was published then that no owner before this one can have had it in hand.
+func (c claim) unseen(published time.Time) bool {
+	return published.After(c.at) || !c.left.IsZero() && published.After(c.left)
+}
+
 // tryClaim makes a partition this worker's, unless its owner is alive and has
 // not released it.
 func (m *members) tryClaim(ctx context.Context, partition int) (c claim, ok bool, err error) {
-	record, revision, err := m.owner(ctx, partition)
+	record, written, err := m.owner(ctx, partition)
 	if err != nil {
 		return c, false, err
 	}
-	c.revision = revision
+	c.revision = written.Sequence
 	switch {
-	case revision == 0:
+	case c.revision == 0:
 		c.from = unknown
 	case record.Released:
 		c.from = released
@@ -59,6 +65,9 @@ func (m *members) tryClaim(ctx context.Context, partition int) (c claim, ok bool
 			return c, false, err
 		}
 		c.from = abandoned
+		if record.Worker == "" {
+			c.left = written.Time
+		}
 	}
 	if over(m.lease(), time.Now()) {
 		return c, false, errNoLease
@@ -76,21 +85,21 @@ func (m *members) tryClaim(ctx context.Context, partition int) (c claim, ok bool
 	return c, true, nil
 }
 
-// owner reads whose a partition is; revision 0: nobody ever wrote that down.
-func (m *members) owner(ctx context.Context, partition int) (r ownerRecord, revision uint64, err error) {
-	last, err := m.last(ctx, ownerSubject(partition))
+// owner reads whose a partition is, and how that is written; sequence 0: nobody ever wrote it down.
+func (m *members) owner(ctx context.Context, partition int) (r ownerRecord, written *jetstream.RawStreamMsg, err error) {
+	written, err = m.last(ctx, ownerSubject(partition))
 	if errors.Is(err, jetstream.ErrMsgNotFound) {
-		return r, 0, nil
+		return r, &jetstream.RawStreamMsg{}, nil
 	}
 	if err != nil {
-		return r, 0, err
+		return r, nil, err
 	}
-	r, ok := readOwner(last.Data)
+	r, ok := readOwner(written.Data)
 	if !ok {
 		m.q.trouble.warn(m.q.log, "the record of who owns a partition can't be read; whoever should own it claims it anew",
 			"partition", partition)
 	}
-	return r, last.Sequence, nil
+	return r, written, nil
 }
 
 // readOwner reads an owner's record. One that no worker wrote is nobody's, so

@@ -40,3 +40,31 @@ func TestAClaimWhoseAnswerWasLostForgetsNotThatTheOwnerIsGone(t *testing.T) {
 		require.True(t, n.next().MaybeSent, "the gone worker may have sent it")
 	})
 }
+
+// A worker that is told to stop before it has found out what a gone one had in hand leaves no word of that.
+func TestWhatWasPublishedAfterAnOwnerHadLeftWasNotSentByHim(t *testing.T) {
+	for _, c := range []struct {
+		name      string
+		published time.Duration // after he had left
+		maybeSent bool
+	}{
+		{"before", -time.Second, true},
+		{"after", time.Second, false},
+	} {
+		t.Run(c.name, func(t *testing.T) {
+			inFakeTime(t, queue.Options{Partitions: 1}, func(t *testing.T, f *fixture) {
+				left := func() { f.raw("invites.workers.owner.0", `{"worker":""}`) }
+				if c.published > 0 {
+					left()
+				}
+				time.Sleep(c.published.Abs())
+				f.publish(alice, job("a"))
+				time.Sleep(time.Second)
+				if c.published < 0 {
+					left()
+				}
+				require.Equal(t, c.maybeSent, f.consume().next().MaybeSent)
+			})
+		})
+	}
+}

@@ -262,13 +262,13 @@ func (p *partition) unwanted(ctx context.Context, known func() bool) bool {
 func (p *partition) makeSure(ctx context.Context) {
 	ctx, cancel := context.WithTimeout(ctx, payWithin)
 	defer cancel()
-	record, revision, err := p.members.owner(ctx, p.n)
+	record, written, err := p.members.owner(ctx, p.n)
 	if err != nil {
 		return // asked again soon
 	}
 	p.unsure = false
 	if record.Worker == p.members.me && !record.Released {
-		p.debt = &debt{revision, ownerRecord{}}
+		p.debt = &debt{written.Sequence, ownerRecord{}}
 		p.pay(ctx)
 	}
 }

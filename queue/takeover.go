@@ -95,8 +95,8 @@ func (s *source) resetMissing(ctx context.Context) (again bool, err error) {
 	if errors.Is(err, jetstream.ErrMsgNotFound) {
 		return false, nil
 	}
-	if err != nil || first.Time.After(s.takeover.claim.at) {
-		return false, err // it was published to nobody but this owner
+	if err != nil || s.takeover.claim.unseen(first.Time) {
+		return false, err
 	}
 	if from := s.takeover.claim.from; from == abandoned || from == mine && s.steer.held {
 		info, err := s.stream.Info(ctx)
