@@ -57,10 +57,10 @@ type entry struct {
 	err       error  // of publishing
 }
 
-// settler stores entries in the order they came, thousands on their way at once.
+// settler stores entries in the order they came, thousands on their way at once; those without letters overtake those with.
 // Each stage is one goroutine that waits for acknowledgements in order:
 //
-//	submit ──► letters stored ──► result stored, acknowledged ──► (progress deleted first)
+//	submit ──► (letters stored) ──► result stored, acknowledged ──► (progress deleted first)
 //
 // What fails leaves the line and is tried again on its own, so that it delays
 // nothing else.
@@ -112,10 +112,13 @@ func (s *settler) submit(x *entry) {
 	for _, m := range x.first {
 		x.firstAcks = append(x.firstAcks, s.send(x, m))
 	}
-	if len(x.first) == 0 {
-		x.lastAck = s.send(x, x.last, x.fence.expect()...)
+	// There is room in either: the slots are as many.
+	if len(x.first) > 0 {
+		s.letters <- x
+		return
 	}
-	s.letters <- x // there is room: the slots are as many
+	x.lastAck = s.send(x, x.last, x.fence.expect()...)
+	s.results <- x
 }
 
 func (s *settler) send(x *entry, m *nats.Msg, opts ...jetstream.PublishOpt) jetstream.PubAckFuture {
@@ -138,7 +141,7 @@ func (s *settler) storeLetters() {
 		for _, ack := range x.firstAcks {
 			x.wait(ack)
 		}
-		if x.err == nil && len(x.first) > 0 {
+		if x.err == nil {
 			x.first = nil
 			x.lastAck = s.send(x, x.last)
 		}
