@@ -22,12 +22,12 @@ const jobFields = "invitedUsers connectionString platform id expiresAt"
 // each and the order are kept. It never panics, and it stops reading where it
 // knows that the job is invalid. data is not kept.
 func DecodeJob(data []byte) (Job, error) {
-	// The decoder reads a bytes.Buffer in place, without a copy.
-	r := jobReader{dec: jsontext.NewDecoder(bytes.NewBuffer(data))}
+	// The decoder reads a bytes.Buffer in place, without a copy. Names that are repeated are found here, at a fraction of the cost.
+	r := jobReader{dec: jsontext.NewDecoder(bytes.NewBuffer(data), jsontext.AllowDuplicateNames(true))}
 	if err := r.object(); err != nil {
 		return Job{}, err
 	}
-	if !r.recipients {
+	if !r.seen.recipients {
 		return Job{}, &JobError{"invitedUsers", "is missing; a job has at least one recipient"}
 	}
 	if err := r.atEnd(); err != nil {
@@ -38,9 +38,9 @@ func DecodeJob(data []byte) (Job, error) {
 }
 
 type jobReader struct {
-	dec        *jsontext.Decoder
-	job        Job
-	recipients bool // seen
+	dec  *jsontext.Decoder
+	job  Job
+	seen struct{ recipients, connectionString, platform, id, expiresAt bool }
 }
 
 func (r *jobReader) object() error {
@@ -66,23 +66,38 @@ func (r *jobReader) object() error {
 func (r *jobReader) field(quoted jsontext.Value) (err error) {
 	switch string(quoted) {
 	case `"invitedUsers"`:
+		if err := once(&r.seen.recipients, "invitedUsers"); err != nil {
+			return err
+		}
 		return r.readRecipients()
 	case `"connectionString"`:
+		if err := once(&r.seen.connectionString, "connectionString"); err != nil {
+			return err
+		}
 		if r.job.ConnectionString, err = r.text("connectionString"); err != nil {
 			return err
 		}
 		return checkConnectionString(r.job.ConnectionString)
 	case `"platform"`:
+		if err := once(&r.seen.platform, "platform"); err != nil {
+			return err
+		}
 		if r.job.Platform, err = r.text("platform"); err != nil {
 			return err
 		}
 		return checkPlatform(r.job.Platform)
 	case `"id"`:
+		if err := once(&r.seen.id, "id"); err != nil {
+			return err
+		}
 		if r.job.ID, err = r.text("id"); err != nil {
 			return err
 		}
 		return checkID(r.job.ID)
 	case `"expiresAt"`:
+		if err := once(&r.seen.expiresAt, "expiresAt"); err != nil {
+			return err
+		}
 		return r.readExpiry()
 	}
 	name, err := unquote(quoted)
@@ -115,7 +130,6 @@ func unknownField(name string) error {
 }
 
 func (r *jobReader) readRecipients() error {
-	r.recipients = true
 	if k := r.dec.PeekKind(); k != jsontext.KindBeginArray {
 		return r.wrongKind("invitedUsers", k, "an array of XUIDs")
 	}
@@ -331,4 +345,12 @@ func LooseID(data []byte) string {
 		return id
 	}
 	return ""
+}
+
+func once(seen *bool, field string) error {
+	if *seen {
+		return &JobError{quoteShort(field), "appears twice"}
+	}
+	*seen = true
+	return nil
 }

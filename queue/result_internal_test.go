@@ -1,9 +1,28 @@
 package queue
 
 import (
+	"math"
 	"testing"
 	"time"
+
+	"github.com/go-json-experiment/json"
+	"github.com/stretchr/testify/assert"
+	"github.com/stretchr/testify/require"
 )
+
+func TestAResultIsWrittenAsItsFieldsSay(t *testing.T) {
+	at := time.Date(2026, 11, 26, 9, 30, 0, 120_000_000, time.UTC)
+	for _, r := range []Result{
+		{},
+		{ID: "INVITES:7", TitleID: math.MaxUint32, Sender: "lobby-1", Sent: 16, Attempts: 1, PublishedAt: at, EndedAt: at.Add(time.Nanosecond)},
+		{ID: "quoted \" \\ \n \u2028 <é>", Campaign: "spring", Dead: 3, Reason: Rejected, PublishedAt: at, EndedAt: at, MaybeDuplicate: true},
+		{Cancelled: 9, EndedAt: at.Truncate(time.Second)},
+	} {
+		want, err := json.Marshal(r)
+		require.NoError(t, err)
+		assert.Equal(t, string(want), string(r.encode()))
+	}
+}
 
 // BenchmarkResultMessage is what is written of how a job ended.
 func BenchmarkResultMessage(b *testing.B) {
