@@ -17,7 +17,7 @@ type hand struct {
 	alone bool // of one key only: nobody waits behind it, so nothing of it is set aside
 	total int
 	jobs  map[uint64]*handKey // in hand, by sequence
-	costs map[uint64]int
+	loads map[uint64]load
 	keys  map[string]*handKey // by subject
 	stuck int                 // what of total is of keys with jobs aside
 	gone  int                 // how much has left it
@@ -29,7 +29,7 @@ type hand struct {
 // handKey is one key's part of it.
 type handKey struct {
 	subject string
-	cost    int
+	load            // all of it
 	moved   time.Time // when its first job came into the hand, or one last left it
 	before  int       // how much had left the hand by then
 	aside   []*ref    // oldest first
@@ -40,7 +40,7 @@ type handKey struct {
 type ref struct {
 	sequence  uint64
 	delivered uint64
-	cost      int
+	load
 	lease     lease
 	since     time.Time // of the lease
 }
@@ -53,7 +53,7 @@ const (
 	stuckAfter = time.Second
 	// waitAtMost is how long others wait behind a key that gets on and has most of the hand.
 	waitAtMost = 100 * time.Millisecond
-	// handMin is what each key may have in hand in any case: enough to fill a call.
+	// handMin is how many recipients each key may have in hand in any case: enough to fill a call.
 	handMin = 16
 	// unit is how many bytes of a job cost as much as the job itself does.
 	unit = 1024
@@ -61,12 +61,18 @@ const (
 
 func newHand(size int, alone bool) *hand {
 	return &hand{
-		size: size, alone: alone, jobs: make(map[uint64]*handKey), costs: make(map[uint64]int),
+		size: size, alone: alone, jobs: make(map[uint64]*handKey), loads: make(map[uint64]load),
 		keys: make(map[string]*handKey), aside: make(map[uint64]*ref),
 	}
 }
 
-func costOf(bytes int) int { return 1 + bytes/unit }
+// load is what a job takes up of a hand.
+type load struct {
+	cost       int // in units
+	recipients int // what is no job counts as one
+}
+
+func loadOf(bytes, recipients int) load { return load{cost: 1 + bytes/unit, recipients: max(recipients, 1)} }
 
 // verdict says what to do with a job that was delivered.
 type verdict uint8
@@ -79,7 +85,7 @@ const (
 
 // admit says what to do with the next job of a key. What is to be taken is in hand then.
 // waited is for how long it has been waited for already.
-func (h *hand) admit(now time.Time, waited time.Duration, subject string, sequence uint64, cost int) verdict {
+func (h *hand) admit(now time.Time, waited time.Duration, subject string, sequence uint64, l load) verdict {
 	if _, again := h.jobs[sequence]; again {
 		return take // its lease is new; the job is in hand already
 	}
@@ -94,8 +100,8 @@ func (h *hand) admit(now time.Time, waited time.Duration, subject string, sequen
 	switch {
 	case len(k.aside) > 0:
 		return setAside // behind those
-	case h.total+cost <= h.size || k.cost < h.least():
-		h.put(now, k, sequence, cost)
+	case h.total+l.cost <= h.size || k.recipients < h.least():
+		h.put(now, k, sequence, l)
 		return take
 	case h.alone:
 	case h.stalled(now, k), waited >= waitAtMost && k.cost > h.size/2:
@@ -114,13 +120,10 @@ func (h *hand) stalled(now time.Time, k *handKey) bool {
 	return h.gone-k.before >= h.total || now.Sub(h.went) >= stuckAfter || 2*h.stuck >= h.total
 }
 
-// share is how much a key of which jobs are aside may have in hand: as much as is
-// free. So however many of those there are, there is room for one that gets on.
-func (h *hand) share() int { return max(h.size-h.total, h.least()) }
-
+// least is how many recipients a key may have in hand in any case.
 func (h *hand) least() int { return min(handMin, h.size) }
 
-func (h *hand) put(now time.Time, k *handKey, sequence uint64, cost int) {
+func (h *hand) put(now time.Time, k *handKey, sequence uint64, l load) {
 	if h.jobs[sequence] != nil {
 		return
 	}
@@ -130,15 +133,16 @@ func (h *hand) put(now time.Time, k *handKey, sequence uint64, cost int) {
 	if h.total == 0 {
 		h.went = now
 	}
-	h.jobs[sequence], h.costs[sequence] = k, cost
-	h.add(k, cost)
+	h.jobs[sequence], h.loads[sequence] = k, l
+	h.add(k, l)
 }
 
-func (h *hand) add(k *handKey, cost int) {
-	h.total += cost
-	k.cost += cost
+func (h *hand) add(k *handKey, l load) {
+	h.total += l.cost
+	k.cost += l.cost
+	k.recipients += l.recipients
 	if k.turn != nil {
-		h.stuck += cost
+		h.stuck += l.cost
 	}
 }
 
@@ -148,11 +152,11 @@ func (h *hand) left(now time.Time, sequence uint64) {
 	if k == nil {
 		return
 	}
-	cost := h.costs[sequence]
+	l := h.loads[sequence]
 	delete(h.jobs, sequence)
-	delete(h.costs, sequence)
-	h.add(k, -cost)
-	h.gone += cost
+	delete(h.loads, sequence)
+	h.add(k, load{-l.cost, -l.recipients})
+	h.gone += l.cost
 	h.went, k.moved, k.before = now, now, h.gone
 	h.forget(k)
 }
@@ -184,13 +188,15 @@ func (h *hand) setAside(subject string, r ref) {
 }
 
 // next takes back a job that was set aside and fits into the hand again, the
-// oldest of its key, of one key after the other.
+// oldest of its key, of one key after the other. A key of which jobs are aside
+// may have as much in hand as is free: so however many of those there are,
+// there is room for one that gets on.
 func (h *hand) next(now time.Time) (r ref, ok bool) {
 	for range h.asked.Len() {
 		k := h.asked.Front().Value.(*handKey)
 		h.asked.MoveToBack(k.turn)
 		r := k.aside[0]
-		if k.cost > 0 && k.cost+r.cost > h.share() {
+		if k.cost > 0 && k.cost+r.cost > h.size-h.total && k.recipients+r.recipients > h.least() {
 			continue
 		}
 		k.aside[0] = nil
@@ -201,7 +207,7 @@ func (h *hand) next(now time.Time) (r ref, ok bool) {
 			k.aside, k.turn = nil, nil
 			h.stuck -= k.cost
 		}
-		h.put(now, k, r.sequence, r.cost)
+		h.put(now, k, r.sequence, r.load)
 		return *r, true
 	}
 	return ref{}, false

@@ -15,9 +15,9 @@ func TestAKeyThatStallsLeavesRoomForOthers(t *testing.T) {
 	n := uint64(0)
 	deliver := func(key string) verdict {
 		n++
-		v := h.admit(now, 0, key, n, 1)
+		v := h.admit(now, 0, key, n, load{1, 1})
 		if v == setAside {
-			h.setAside(key, ref{sequence: n, cost: 1})
+			h.setAside(key, ref{sequence: n, load: load{1, 1}})
 		}
 		return v
 	}
@@ -61,13 +61,13 @@ func TestNothingIsSetAsideWhileAllKeysGetTheirTurn(t *testing.T) {
 	key := func(n uint64) string { return strconv.FormatUint(n%keys, 10) }
 	oldest, next := uint64(0), uint64(0)
 	for ; next < size; next++ {
-		require.Equal(t, take, h.admit(now, 0, key(next), next, 1))
+		require.Equal(t, take, h.admit(now, 0, key(next), next, load{1, 1}))
 	}
 	for range 2000 {
-		require.Equal(t, waitFor, h.admit(now, 0, key(next), next, 1), "%s after the key's last turn", now.Sub(h.keys[key(next)].moved))
+		require.Equal(t, waitFor, h.admit(now, 0, key(next), next, load{1, 1}), "%s after the key's last turn", now.Sub(h.keys[key(next)].moved))
 		now = now.Add(20 * time.Millisecond)
 		h.left(now, oldest)
-		require.Equal(t, take, h.admit(now, 0, key(next), next, 1))
+		require.Equal(t, take, h.admit(now, 0, key(next), next, load{1, 1}))
 		oldest, next = oldest+1, next+1
 	}
 	assert.Greater(t, keys*20*time.Millisecond, stalledAfter, "or this shows nothing")
@@ -78,10 +78,10 @@ func TestAKeyThatMissesItsTurnIsSetAside(t *testing.T) {
 	h, now := newHand(size, false), time.Unix(0, 0)
 	n := uint64(0)
 	for ; n < size; n++ {
-		require.Equal(t, take, h.admit(now, 0, []string{"blocked", "free", "free"}[n%3], n, 1))
+		require.Equal(t, take, h.admit(now, 0, []string{"blocked", "free", "free"}[n%3], n, load{1, 1}))
 	}
 	for free := range 2 * size { // the others go on
-		require.Equal(t, waitFor, h.admit(now, 0, "blocked", size, 1), "after %d of others", free)
+		require.Equal(t, waitFor, h.admit(now, 0, "blocked", size, load{1, 1}), "after %d of others", free)
 		now = now.Add(time.Millisecond)
 		for sequence, k := range h.jobs {
 			if k.subject == "free" {
@@ -90,36 +90,58 @@ func TestAKeyThatMissesItsTurnIsSetAside(t *testing.T) {
 			}
 		}
 		n++
-		require.Equal(t, take, h.admit(now, 0, "free", n, 1))
+		require.Equal(t, take, h.admit(now, 0, "free", n, load{1, 1}))
 		if h.stalled(now, h.keys["blocked"]) {
 			break
 		}
 	}
-	assert.Equal(t, setAside, h.admit(now, 0, "blocked", size, 1), "all that was in hand could have left meanwhile")
+	assert.Equal(t, setAside, h.admit(now, 0, "blocked", size, load{1, 1}), "all that was in hand could have left meanwhile")
 }
 
 func TestAKeyThatGetsOnAndHasMostOfTheHandIsNotWaitedForLong(t *testing.T) {
 	h, now := newHand(10, false), time.Unix(0, 0)
 	for n := range uint64(10) {
-		require.Equal(t, take, h.admit(now, 0, "large", n, 1))
+		require.Equal(t, take, h.admit(now, 0, "large", n, load{1, 1}))
 	}
-	assert.Equal(t, waitFor, h.admit(now, waitAtMost-1, "large", 10, 1))
-	assert.Equal(t, setAside, h.admit(now, waitAtMost, "large", 10, 1), "others are behind it")
-	h.setAside("large", ref{sequence: 10, cost: 1})
-	assert.Equal(t, setAside, h.admit(now, 0, "large", 10, 1))
-	h.setAside("large", ref{sequence: 10, cost: 1})
+	assert.Equal(t, waitFor, h.admit(now, waitAtMost-1, "large", 10, load{1, 1}))
+	assert.Equal(t, setAside, h.admit(now, waitAtMost, "large", 10, load{1, 1}), "others are behind it")
+	h.setAside("large", ref{sequence: 10, load: load{1, 1}})
+	assert.Equal(t, setAside, h.admit(now, 0, "large", 10, load{1, 1}))
+	h.setAside("large", ref{sequence: 10, load: load{1, 1}})
 	assert.Len(t, h.aside, 1, "one that comes again is aside once")
+}
+
+// TestOfManyKeysEachHasACallInAFullHand: what fills a call is all that a key needs there, whatever its jobs are.
+func TestOfManyKeysEachHasACallInAFullHand(t *testing.T) {
+	const size, keys = 100, 500
+	for _, c := range []struct {
+		recipients, jobs int // of each job; that a key may have
+	}{{1, 16}, {5, 4}, {16, 1}, {10_000, 1}} {
+		h, now, n := newHand(size, false), time.Unix(0, 0), uint64(0)
+		deliver := func(key int) verdict {
+			n++
+			return h.admit(now, 0, strconv.Itoa(key), n, loadOf(40, c.recipients))
+		}
+		for deliver(0) == take { // until it is full
+		}
+		for key := range keys {
+			for range c.jobs {
+				require.Equal(t, take, deliver(key+1), "jobs of %d recipients", c.recipients)
+			}
+			require.Equal(t, waitFor, deliver(key+1), "jobs of %d recipients", c.recipients)
+		}
+	}
 }
 
 func TestNothingOfACampaignIsSetAside(t *testing.T) {
 	h, now := newHand(10, true), time.Unix(0, 0)
 	for n := range uint64(10) {
-		require.Equal(t, take, h.admit(now, 0, "campaign", n, 1))
+		require.Equal(t, take, h.admit(now, 0, "campaign", n, load{1, 1}))
 	}
 	now = now.Add(time.Hour)
-	assert.Equal(t, waitFor, h.admit(now, 0, "campaign", 10, 1), "nobody waits behind it")
+	assert.Equal(t, waitFor, h.admit(now, 0, "campaign", 10, load{1, 1}), "nobody waits behind it")
 	h.left(now, 0)
-	assert.Equal(t, take, h.admit(now, 0, "campaign", 10, 1))
+	assert.Equal(t, take, h.admit(now, 0, "campaign", 10, load{1, 1}))
 }
 
 // TestNothingIsLostBetweenHandAndAside: under any deliveries and endings every
@@ -143,17 +165,17 @@ func TestNothingIsLostBetweenHandAndAside(t *testing.T) {
 			case 0:
 				n++
 				key := strconv.Itoa(rapid.IntRange(0, 5).Draw(r, "key"))
-				cost := rapid.IntRange(1, 50).Draw(r, "cost")
+				cost, recipients := rapid.IntRange(1, 50).Draw(r, "cost"), rapid.IntRange(1, 20).Draw(r, "recipients")
 				keyOf[n] = key
-				v := h.admit(now, 0, key, n, cost)
+				v := h.admit(now, 0, key, n, load{cost, recipients})
 				for v == waitFor {
 					now = now.Add(stuckAfter)
-					v = h.admit(now, 0, key, n, cost)
+					v = h.admit(now, 0, key, n, load{cost, recipients})
 				}
 				if v == take {
 					hand(n)
 				} else {
-					h.setAside(key, ref{sequence: n, cost: cost})
+					h.setAside(key, ref{sequence: n, load: load{cost, recipients}})
 					aside++
 				}
 			case 1:

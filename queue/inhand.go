@@ -27,26 +27,25 @@ func newInHand(size int, alone bool) *inHand {
 	return &inHand{room: make(chan struct{}, 1), hand: newHand(size, alone)}
 }
 
-func (h *inHand) admit(now time.Time, waited time.Duration, m message) verdict {
+func (h *inHand) admit(now time.Time, waited time.Duration, m message, l load) verdict {
 	h.mu.Lock()
 	defer h.mu.Unlock()
-	cost := costOf(len(m.data))
-	v := h.hand.admit(now, waited, m.subject, m.sequence, cost)
+	v := h.hand.admit(now, waited, m.subject, m.sequence, l)
 	if v == setAside {
-		h.putAside(now, m)
+		h.putAside(now, m, l)
 	}
 	return v
 }
 
 // setAside sets aside a job that was not admitted.
-func (h *inHand) setAside(now time.Time, m message) {
+func (h *inHand) setAside(now time.Time, m message, l load) {
 	h.mu.Lock()
 	defer h.mu.Unlock()
-	h.putAside(now, m)
+	h.putAside(now, m, l)
 }
 
-func (h *inHand) putAside(now time.Time, m message) {
-	r := ref{sequence: m.sequence, delivered: m.delivered, cost: costOf(len(m.data)), lease: m.lease, since: now}
+func (h *inHand) putAside(now time.Time, m message, l load) {
+	r := ref{sequence: m.sequence, delivered: m.delivered, load: l, lease: m.lease, since: now}
 	h.hand.setAside(m.subject, r)
 	_ = r.lease.release(asideFor) // else it comes again, and is set aside again
 }

@@ -30,7 +30,7 @@ const (
 	// intakeBytes and intakeMessages are what one consumer's intake holds before it makes the fetching side wait. Both are more than one
 	// request brings: nobody keeps the leases of what waits in the library. A small message takes far more than its body.
 	intakeBytes    = 4 << 20
-	intakeMessages = 512
+	intakeMessages = 256
 )
 
 func newIntake(ctx context.Context) *intake {

@@ -24,7 +24,7 @@ const (
 	// else an idle owner would lose it.
 	pullExpiry    = 3 * time.Second
 	pullHeartbeat = time.Second
-	prefetch      = 256
+	prefetch      = 128
 	// prefetchBytes of all consumers together stay below what a NATS server
 	// lets wait for a client before it cuts it off, 64 MiB.
 	prefetchBytes = 2 << 20
@@ -265,7 +265,7 @@ func (s *source) handOver(ctx context.Context) {
 		}
 		select {
 		case m := <-s.swallowed:
-			s.deliver(ctx, *m)
+			s.deliver(ctx, newDelivery(*m))
 		case <-s.in.arrived:
 		case <-s.inHand.room:
 		case <-ctx.Done():
@@ -283,17 +283,19 @@ func (s *source) admit(ctx context.Context, msg jetstream.Msg) {
 	if pin, known := msg.Headers().Get(headerPin), s.pin.Load(); known == nil || *known != pin {
 		s.pin.Store(&pin)
 	}
+	d := newDelivery(m)
+	l := loadOf(len(m.data), len(d.Job.InvitedUsers))
 	for began := time.Now(); ; {
 		now := time.Now()
-		switch s.inHand.admit(now, now.Sub(began), m) {
+		switch s.inHand.admit(now, now.Sub(began), m, l) {
 		case take:
-			s.deliver(ctx, m)
+			s.deliver(ctx, d)
 			return
 		case setAside:
 			return
 		case waitFor:
-			if s.waits(m) {
-				s.inHand.setAside(now, m)
+			if s.worker.Waits(d.Address) {
+				s.inHand.setAside(now, m, l)
 				return
 			}
 		}
@@ -308,12 +310,6 @@ func (s *source) admit(ctx context.Context, msg jetstream.Msg) {
 			return
 		}
 	}
-}
-
-// waits says that the key of a job can't send for now.
-func (s *source) waits(m message) bool {
-	a, err := ParseSubject(published(m.subject))
-	return err == nil && s.worker.Waits(a)
 }
 
 // fetchAtOnce is how many jobs that were set aside are fetched at once: one by one, a key that gets on again after its jobs were set
@@ -336,10 +332,10 @@ func (s *source) fetch(ctx context.Context, refs []ref) {
 			_ = lease.release(time.Second)
 			continue
 		}
-		s.deliver(ctx, message{
+		s.deliver(ctx, newDelivery(message{
 			subject: m.Subject, header: m.Header, data: m.Data, stream: s.stream.CachedInfo().Config.Name,
 			sequence: m.Sequence, stored: m.Time, delivered: r.delivered, lease: lease,
-		})
+		}))
 	}
 }
 
@@ -362,10 +358,8 @@ func (s *source) stored(ctx context.Context, r ref) *jetstream.RawStreamMsg {
 	return m
 }
 
-func (s *source) deliver(ctx context.Context, m message) {
-	sequence := m.sequence // alone: the lease lives as long as the job, and is not to keep the message's bytes
-	m.lease.ended = func() { s.inHand.left(time.Now(), sequence) }
-	d := newDelivery(m)
+func (s *source) deliver(ctx context.Context, d *Delivery) {
+	d.lease.ended = func() { s.inHand.left(time.Now(), d.Sequence) }
 	d.Partition, d.MaybeSent = s.partition, s.takeover.suspects(d)
 	d.Cancelled, d.Rate = s.steer.cancelled, s.steer.rate
 	d.Published, d.Expires = s.q.clock.toHere(d.PublishedAt), s.q.clock.toHere(d.Job.ExpiresAt)
