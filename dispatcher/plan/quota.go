@@ -98,6 +98,13 @@ func (l *callLog) emptyAt() time.Time {
 }
 
 func (l *callLog) prune(now time.Time) {
+	reach := l.longest()
+	if l.unknown {
+		reach = max(reach, unknownFor)
+	}
+	if len(l.ends) == 0 || len(l.ends) <= maxEnds && l.ends[0].After(now.Add(-reach)) {
+		return // none is old, as after most calls
+	}
 	n := l.firstAfter(now.Add(-l.longest()))
 	if l.unknown {
 		n = min(n, max(l.firstAfter(now.Add(-unknownFor)), len(l.ends)-maxEnds))
