@@ -32,6 +32,7 @@ type loop struct {
 
 	outbox  *outbox
 	calling context.Context // of calls: ends when the grace is over
+	callers chan *plan.Call // to goroutines that have made a call, and wait for another
 }
 
 // held is a job this worker has a message's lease of.
@@ -63,12 +64,13 @@ func (d *Dispatcher) Run(ctx context.Context) error {
 	l := &loop{
 		Dispatcher: d, plan: plan.New(d.cfg.Plan), held: make(map[message]*held),
 		owned: make(map[int]struct{}), known: make(map[message]queue.Progress), leaving: make(map[int]*leaving),
-		calling: calling, outbox: newOutbox(), saving: make(map[int]int), unstored: make(map[uint64]int), extended: time.Now(),
+		calling: calling, callers: make(chan *plan.Call), outbox: newOutbox(),
+		saving: make(map[int]int), unstored: make(map[uint64]int), extended: time.Now(),
 		failures: failureLog{noSenders: d.cfg.ServerAudience},
 	}
 	left := make(chan struct{})
 	go l.outbox.run(storing, d, left)
-	defer func() { giveUp(); close(left); <-l.outbox.done }()
+	defer func() { giveUp(); close(l.callers); close(left); <-l.outbox.done }()
 
 	wake := time.NewTimer(0)
 	defer wake.Stop()
@@ -142,7 +144,7 @@ func (l *loop) step() time.Time {
 	l.plan.Waits(l.waiting.set)
 	l.saveKeys(l.plan.Changed(now)) // calls about to be made among them
 	for _, c := range step.Calls {
-		go l.call(l.calling, c)
+		l.start(c)
 	}
 	for _, j := range step.Progressed {
 		if h := j.Ref.(*held); !h.leaving { // else letGo does
@@ -249,6 +251,21 @@ func (l *loop) jobOf(x *queue.Delivery, h *held) plan.Job {
 		j.Attempts, j.MaybeDuplicate = p.Attempts, p.MaybeDuplicate || x.MaybeSent
 	}
 	return j
+}
+
+// start has a call made by a goroutine that waits for one, or by a new one: there are as many as calls were in flight at once. A
+// goroutine for each call would grow its stack anew each time.
+func (l *loop) start(c *plan.Call) {
+	select {
+	case l.callers <- c:
+	default:
+		go func() {
+			l.call(l.calling, c)
+			for c := range l.callers {
+				l.call(l.calling, c)
+			}
+		}()
+	}
 }
 
 // call makes one call and reports its answer.

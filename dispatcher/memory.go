@@ -4,21 +4,21 @@ import (
 	"github.com/invitedhq/invited/queue"
 )
 
-// settledSize is how many settled jobs a worker remembers. It is as many as
-// the queue lets it hold unacknowledged (16 partitions of 512 in hand, and then some): only their
-// acknowledgements can be lost at once.
-const settledSize = 65_536
+// settledSize is how many settled jobs a worker remembers: four times what it
+// has in hand of 16 partitions, 512 of each. Only the acknowledgements of those
+// can be lost at once.
+const settledSize = 32_768
 
 // message names one message of the queue's streams. The time is part of the
 // name because a stream that was deleted and made anew counts from 1 again.
 type message struct {
-	stream    string
+	lane      queue.Lane // which stands for the stream: a name's bytes would be hashed with each look
 	sequence  uint64
 	published int64
 }
 
 func messageOf(x *queue.Delivery) message {
-	return message{x.Stream, x.Sequence, x.PublishedAt.UnixNano()}
+	return message{x.Lane, x.Sequence, x.PublishedAt.UnixNano()}
 }
 
 // recent remembers the last settledSize messages of a kind.

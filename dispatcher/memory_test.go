@@ -4,17 +4,19 @@ import (
 	"testing"
 
 	"github.com/stretchr/testify/assert"
+
+	"github.com/invitedhq/invited/queue"
 )
 
 func TestTheLastSettledMessagesAreRemembered(t *testing.T) {
 	var s recent
 	for i := range uint64(settledSize + 10) {
-		s.add(message{"INVITES", i, 1})
+		s.add(message{queue.Interactive, i, 1})
 	}
-	assert.False(t, s.has(message{"INVITES", 9, 1}), "the oldest are forgotten")
-	assert.True(t, s.has(message{"INVITES", 10, 1}))
-	assert.True(t, s.has(message{"INVITES", settledSize + 9, 1}))
-	assert.False(t, s.has(message{"INVITES", 10, 2}), "the same sequence of a stream that was made anew is another message")
+	assert.False(t, s.has(message{queue.Interactive, 9, 1}), "the oldest are forgotten")
+	assert.True(t, s.has(message{queue.Interactive, 10, 1}))
+	assert.True(t, s.has(message{queue.Interactive, settledSize + 9, 1}))
+	assert.False(t, s.has(message{queue.Interactive, 10, 2}), "the same sequence of a stream that was made anew is another message")
 	assert.Len(t, s.known, settledSize, "memory is bounded")
 }
 
