@@ -112,10 +112,10 @@ func median(laps []lap) lap {
 	return sorted[len(sorted)/2]
 }
 
-// laps measures between a tenth and nine tenths of the work.
+// lap measures between a tenth and nine tenths of the work. Work of which no two looks see different parts has no pace.
 func (s *stage) lap(work int, done func() int, cpu func() time.Duration) lap {
 	s.b.Helper()
-	look := time.NewTicker(5 * time.Millisecond)
+	look := time.NewTicker(50 * time.Millisecond)
 	defer look.Stop()
 	mark := func(from int) (n int, at time.Time, used time.Duration) {
 		for range look.C {
@@ -130,6 +130,9 @@ func (s *stage) lap(work int, done func() int, cpu func() time.Duration) lap {
 	}
 	first, began, before := mark(work / 10)
 	last, ended, after := mark(work * 9 / 10)
+	if last == first {
+		return lap{}
+	}
 	n := float64(last - first)
 	return lap{rate: n / ended.Sub(began).Seconds(), cpu: float64((after - before).Microseconds()) / n}
 }
@@ -145,17 +148,19 @@ func ownCPU() time.Duration {
 type poster struct {
 	ctx    context.Context
 	client *http.Client
-	url    string
+	api    string
 }
 
-func (s *stage) newPoster() *poster {
+func (s *stage) newPoster() *poster { return s.posterTo(s.sim.URL) }
+
+func (s *stage) posterTo(api string) *poster {
 	transport := &http.Transport{MaxIdleConnsPerHost: connections}
 	s.b.Cleanup(transport.CloseIdleConnections)
-	return &poster{s.ctx, &http.Client{Transport: transport}, s.sim.URL + "/titles/" + strconv.Itoa(benchTitle) + "/invites"}
+	return &poster{s.ctx, &http.Client{Transport: transport}, api}
 }
 
 func (p *poster) post(body []byte) error {
-	r, err := http.NewRequestWithContext(p.ctx, http.MethodPost, p.url, bytes.NewReader(body))
+	r, err := http.NewRequestWithContext(p.ctx, http.MethodPost, p.api+"/titles/"+strconv.Itoa(benchTitle)+"/invites", bytes.NewReader(body))
 	if err != nil {
 		return err
 	}
@@ -210,24 +215,36 @@ func (s *stage) plainLoop(calls int) lap {
 	return s.lap(calls, func() int { return int(done.Load()) }, ownCPU)
 }
 
-func (s *stage) bareLoop(jobs, recipients int, handle func([]byte) error) lap {
+func (s *stage) bareQueue() *bareloop.Loop {
 	s.b.Helper()
 	loop, err := bareloop.New(s.ctx, s.conn)
 	s.must(err)
-	s.must(loop.Fill(s.ctx, jobs, s.bodies(recipients)))
+	return loop
+}
+
+// run runs a bare loop until stop is called.
+func (s *stage) run(loop *bareloop.Loop, handle func([]byte) error) (stop func()) {
 	ctx, cancel := context.WithCancel(s.ctx)
 	ended := make(chan error, 1)
+	go func() { ended <- loop.Run(ctx, connections, handle) }()
+	return func() {
+		cancel()
+		s.must(<-ended)
+	}
+}
+
+func (s *stage) bareLoop(jobs, recipients int, handle func([]byte) error) lap {
+	s.b.Helper()
+	loop := s.bareQueue()
+	s.must(loop.Fill(s.ctx, jobs, s.bodies(recipients)))
 	var done atomic.Int64
-	go func() {
-		ended <- loop.Run(ctx, connections, func(body []byte) error {
-			if err := handle(body); err != nil {
-				return err
-			}
-			done.Add(1)
-			return nil
-		})
-	}()
-	defer func() { cancel(); s.must(<-ended) }()
+	defer s.run(loop, func(body []byte) error {
+		if err := handle(body); err != nil {
+			return err
+		}
+		done.Add(1)
+		return nil
+	})()
 	return s.lap(jobs, func() int { return int(done.Load()) }, ownCPU)
 }
 
@@ -238,9 +255,6 @@ func (s *stage) serve(o harness.WorkerOptions, jobs, recipients int) lap {
 	w := s.worker(o) // creates the streams
 	w.Stop()
 	s.backlog(jobs, recipients)
-	w.Start()
-	w.AwaitReady()
-	defer w.Stop()
 	return s.sending(w, jobs, recipients)
 }
 
@@ -253,10 +267,13 @@ func (s *stage) backlog(jobs, recipients int) {
 	s.stored()
 }
 
-// sending measures the worker until all jobs have ended.
+// sending measures a worker, from its start until all jobs that wait have ended.
 func (s *stage) sending(w *harness.Worker, jobs, recipients int) lap {
 	s.b.Helper()
 	began := s.sim.Ledger().Recipients
+	w.Start()
+	defer w.Stop()
+	w.AwaitReady()
 	sent := func() int { return (s.sim.Ledger().Recipients - began) / recipients }
 	l := s.lap(jobs, sent, w.CPU)
 	harness.Until(s.b, time.Minute, "all jobs have ended", func() bool {

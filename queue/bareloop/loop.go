@@ -61,6 +61,12 @@ func (l *Loop) Fill(ctx context.Context, jobs int, body func() []byte) error {
 	return nil
 }
 
+// Publish stores one job.
+func (l *Loop) Publish(ctx context.Context, body []byte) error {
+	_, err := l.js.Publish(ctx, subject, body)
+	return err
+}
+
 // Run hands all jobs over, to so many goroutines at once, and acknowledges each that was handled. It returns when ctx ends, and
 // removes the queue.
 func (l *Loop) Run(ctx context.Context, goroutines int, handle func(body []byte) error) error {
