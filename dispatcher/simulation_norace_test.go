@@ -2,8 +2,16 @@
 
 package dispatcher_test
 
+import "time"
+
 // defaultSeeds are a few hundred, in a minute or two.
 const defaultSeeds = 300
 
-// fleet is how many workers share a backlog in the largest of these tests.
-const fleet = 8
+// How large the largest of these tests are. What they cost is time that passes, and workers that look around meanwhile, rather than calls.
+const (
+	fleet    = 8  // workers that share a backlog
+	cups     = 10 // senders that have one each
+	windows  = 4  // long windows in which one sender uses a backlog's quota, or an outage lasts
+	learning = 20 * time.Minute
+	learnt   = 40 * time.Minute // in which a quota that was unknown is used
+)

@@ -2,8 +2,17 @@
 
 package dispatcher_test
 
-// defaultSeeds are few: the race detector makes each many times slower.
-const defaultSeeds = 5
+import "time"
 
-// fleet is how many workers share a backlog in the largest of these tests: each second of each costs.
-const fleet = 2
+// defaultSeeds are few: the race detector makes each many times slower.
+const defaultSeeds = 3
+
+// How large the largest of these tests are: the race detector makes each second of each worker five times as dear, and finds what it
+// finds in the first of them. What each test says holds at this size as well, and is checked.
+const (
+	fleet    = 2 // workers that share a backlog
+	cups     = 4 // senders that have one each
+	windows  = 2 // long windows in which one sender uses a backlog's quota, or an outage lasts
+	learning = 20 * time.Minute
+	learnt   = 20 * time.Minute // in which a quota that was unknown is used
+)

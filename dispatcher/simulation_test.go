@@ -28,7 +28,7 @@ import (
 // refused, or missing, for a while; campaigns are paused, limited and cancelled. Several of these at once. What must hold is
 // in simulation_promises_test.go, and is looked at in every simulated second.
 //
-// go test tries 300 seeds, in a minute or two; 20 under the race detector, which
+// go test tries 300 seeds, in a minute or two; 3 under the race detector, which
 // makes each several times slower. The long form is a choice of range:
 //
 //	go test ./dispatcher -run TestAnyScheduleKeepsThePromises -seeds 10000 -timeout 0

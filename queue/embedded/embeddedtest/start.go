@@ -3,6 +3,7 @@ package embeddedtest
 import (
 	"log/slog"
 	"runtime"
+	"runtime/debug"
 	"testing"
 
 	"github.com/nats-io/nats-server/v2/server/ats"
@@ -23,12 +24,16 @@ import (
 // Under the race detector the process has one processor until the test ends.
 // All timers of a bubble share one context of the detector; as of Go 1.26 two
 // threads that find their timers due at the same time use it at once, and the
-// process dies of a segmentation fault.
+// process dies of a segmentation fault. Collecting garbage is in the test's way
+// then, and not beside it, so that is done less often.
 func HoldClock(t testing.TB) {
 	t.Helper()
 	if raceDetector {
-		before := runtime.GOMAXPROCS(1)
-		t.Cleanup(func() { runtime.GOMAXPROCS(before) })
+		processors, percent := runtime.GOMAXPROCS(1), debug.SetGCPercent(400)
+		t.Cleanup(func() {
+			runtime.GOMAXPROCS(processors)
+			debug.SetGCPercent(percent)
+		})
 	}
 	emptyPools()
 	ats.Register()
