@@ -23,7 +23,7 @@ type claim struct {
 	at       time.Time // when, by the server's clock
 	seen     time.Time // and by this worker's
 	from     handover
-	left     time.Time // when its owner wrote down that he had left, not in order, by the server's clock; zero: he did not
+	left     time.Time // of abandoned: when its owner wrote down that he had left, by the server's clock; zero: he did not
 }
 
 // handover is how a partition came to its owner.
@@ -35,11 +35,6 @@ const (
 	unknown                   // nobody wrote down that he had it
 	abandoned                 // its owner is gone: what it had in hand may have been sent
 )
-
-// unseen says of a job that was published then that no owner before this one can have had it in hand.
-func (c claim) unseen(published time.Time) bool {
-	return published.After(c.at) || !c.left.IsZero() && published.After(c.left)
-}
 
 // tryClaim makes a partition this worker's, unless its owner is alive and has
 // not released it.

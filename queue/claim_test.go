@@ -41,28 +41,29 @@ func TestAClaimWhoseAnswerWasLostForgetsNotThatTheOwnerIsGone(t *testing.T) {
 	})
 }
 
-// A worker that is told to stop before it has found out what a gone one had in hand leaves no word of that.
+// A worker that is told to stop before it has found out what a gone one had in hand leaves no word of that. Nor does one that crashes.
 func TestWhatWasPublishedAfterAnOwnerHadLeftWasNotSentByHim(t *testing.T) {
 	for _, c := range []struct {
-		name      string
-		published time.Duration // after he had left
-		maybeSent bool
+		name, owner string
+		published   time.Duration // after that was written
+		maybeSent   bool
 	}{
-		{"before", -time.Second, true},
-		{"after", time.Second, false},
+		{"before he left", `{"worker":""}`, -time.Second, true},
+		{"after he left", `{"worker":""}`, time.Second, false},
+		{"after he was last heard of", `{"worker":"gone"}`, time.Second, true},
 	} {
 		t.Run(c.name, func(t *testing.T) {
 			inFakeTime(t, queue.Options{Partitions: 1}, func(t *testing.T, f *fixture) {
-				left := func() { f.raw("invites.workers.owner.0", `{"worker":""}`) }
-				if c.published > 0 {
-					left()
-				}
-				time.Sleep(c.published.Abs())
-				f.publish(alice, job("a"))
-				time.Sleep(time.Second)
+				write := func() { f.raw("invites.workers.owner.0", c.owner) }
+				publish := func() { f.publish(alice, job("a")) }
+				first, second := write, publish
 				if c.published < 0 {
-					left()
+					first, second = publish, write
 				}
+				first()
+				time.Sleep(c.published.Abs())
+				second()
+				time.Sleep(time.Second)
 				require.Equal(t, c.maybeSent, f.consume().next().MaybeSent)
 			})
 		})

@@ -95,10 +95,12 @@ func (s *source) resetMissing(ctx context.Context) (again bool, err error) {
 	if errors.Is(err, jetstream.ErrMsgNotFound) {
 		return false, nil
 	}
-	if err != nil || s.takeover.claim.unseen(first.Time) {
-		return false, err
+	claim := s.takeover.claim
+	if err != nil || first.Time.After(claim.at) {
+		return false, err // it was published to nobody but this owner
 	}
-	if from := s.takeover.claim.from; from == abandoned || from == mine && s.steer.held {
+	inHand := claim.left.IsZero() || !first.Time.After(claim.left) // or he had left before any of them was published
+	if claim.from == abandoned && inHand || claim.from == mine && s.steer.held {
 		info, err := s.stream.Info(ctx)
 		if err != nil {
 			return false, err
