@@ -43,6 +43,32 @@ func TestARecordFromBeforeAClaimEndsNoWork(t *testing.T) {
 	})
 }
 
+// TestAClaimThatAStopCutOffIsGivenUp: else its next owner takes all that was published since for what may have been sent.
+func TestAClaimThatAStopCutOffIsGivenUp(t *testing.T) {
+	embeddedtest.HoldClock(t)
+	synctest.Test(t, func(t *testing.T) {
+		q, err := Open(t.Context(), embeddedtest.Connect(t, embeddedtest.Start(t)), Options{Partitions: 1})
+		require.NoError(t, err)
+		defer q.Close()
+		m, next := newMembers(q), newMembers(q)
+		_, err = next.renew(t.Context())
+		require.NoError(t, err)
+		_, err = m.writeOwner(t.Context(), 0, 0, ownerRecord{Worker: m.me})
+		require.NoError(t, err)
+
+		stopped, stop := context.WithCancel(t.Context())
+		stop()
+		p := newPartition(0, m, DeliverFunc(nil), nil)
+		p.unsure = true
+		p.run(stopped)
+		c, ok, err := next.tryClaim(t.Context(), 0)
+		require.NoError(t, err)
+		require.True(t, ok)
+		require.Equal(t, abandoned, c.from)
+		require.False(t, c.left.IsZero(), "and it is known since when nothing comes of it")
+	})
+}
+
 // TestAClaimWhoseAnswerWasLostIsGivenUp: the record says that a worker owns a
 // partition which it does not want any more, and it never learnt that.
 func TestAClaimWhoseAnswerWasLostIsGivenUp(t *testing.T) {

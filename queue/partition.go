@@ -58,6 +58,9 @@ func (p *partition) run(ctx context.Context) {
 	for {
 		c, epoch, ok := p.claim(ctx)
 		if !ok {
+			if p.unsure { // a claim was cut off, and may have come through: its next owner is to know that nothing came of it
+				p.makeSure(context.WithoutCancel(ctx))
+			}
 			return
 		}
 		p.work(ctx, c, epoch)
