@@ -29,7 +29,7 @@ type hand struct {
 // handKey is one key's part of it.
 type handKey struct {
 	subject string
-	load            // all of it
+	load              // all of it
 	moved   time.Time // when its first job came into the hand, or one last left it
 	before  int       // how much had left the hand by then
 	aside   []*ref    // oldest first
@@ -41,8 +41,8 @@ type ref struct {
 	sequence  uint64
 	delivered uint64
 	load
-	lease     lease
-	since     time.Time // of the lease
+	lease lease
+	since time.Time // of the lease
 }
 
 const (
@@ -72,7 +72,9 @@ type load struct {
 	recipients int // what is no job counts as one
 }
 
-func loadOf(bytes, recipients int) load { return load{cost: 1 + bytes/unit, recipients: max(recipients, 1)} }
+func loadOf(bytes, recipients int) load {
+	return load{cost: 1 + bytes/unit, recipients: max(recipients, 1)}
+}
 
 // verdict says what to do with a job that was delivered.
 type verdict uint8
