@@ -4,8 +4,8 @@ package dispatcher_test
 
 import "time"
 
-// defaultSeeds are few: the race detector makes each many times slower.
-const defaultSeeds = 3
+// defaultSeeds is one, besides those that failed once: the race detector makes each many times slower.
+const defaultSeeds = 1
 
 // How large the largest of these tests are: the race detector makes each second of each worker five times as dear, and finds what it
 // finds in the first of them. What each test says holds at this size as well, and is checked.

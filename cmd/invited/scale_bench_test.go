@@ -69,7 +69,7 @@ func (s *stage) clear(shape backlogShape) scaleLine {
 
 // drawScale draws paces and memory as bars, line by line.
 func drawScale(lines []scaleLine) string {
-	const left, bar, row, width = 250, 200, 22, 760
+	const left, bar, row, width = 280, 200, 22, 800
 	fastest, largest := 0.0, 0.0
 	for _, l := range lines {
 		fastest, largest = max(fastest, l.rate), max(largest, l.peak)
@@ -93,6 +93,10 @@ func drawScale(lines []scaleLine) string {
 			x := left + j*(bar+60)
 			length := int(math.Round(part.share * bar))
 			fmt.Fprintf(&svg, `<rect x="%d" y="%d" width="%d" height="14" fill="%s"/>`+"\n", x, y-11, length, part.color)
+			if part.value == 0 {
+				text(x+4, y, "too few to tell")
+				continue
+			}
 			text(x+length+4, y, "%.0f", part.value)
 		}
 	}

@@ -69,7 +69,7 @@ func TestAnUnknownQuotaIsFound(t *testing.T) {
 		"one in a minute": {[]Window{{1, time.Minute}}, 60, true},
 	} {
 		for _, says := range []func(Window) xbl.Throttle{nil, numbers} {
-			for _, offset := range []time.Duration{-1, 0, 4300 * time.Millisecond, 100 * time.Second} {
+			for _, offset := range alignments() {
 				if says == nil && q.rough && offset > 0 {
 					continue // docs/decisions/0006-learning.md: what it can get wrong
 				}
