@@ -15,7 +15,9 @@ import (
 func TestAnOwnerThatMakesItsConsumerAnewAndDiesLeavesWordOfWhatItHad(t *testing.T) {
 	for name, anew := range map[string]func(t *testing.T, s *source){
 		"after its lease": func(t *testing.T, s *source) {
-			cfg := sourceConfig{stream: JobsStream, name: s.cfg.Durable, subject: s.cfg.FilterSubject, window: 512, claim: claim{from: mine}}
+			cfg := sourceConfig{
+				stream: JobsStream, name: s.cfg.Durable, subject: s.cfg.FilterSubject, window: 512, claim: claim{from: mine},
+			}
 			require.NoError(t, s.q.newSource(cfg, s.worker).takeOver(t.Context()))
 		},
 		"after its server was restarted": func(t *testing.T, s *source) {
