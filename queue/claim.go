@@ -60,7 +60,7 @@ func (m *members) tryClaim(ctx context.Context, partition int) (c claim, ok bool
 			return c, false, err
 		}
 		c.from = abandoned
-		if record.Worker == "" {
+		if record.Worker == "" && record.Over != 0 { // a worker wrote that; else its owner may not know it yet
 			c.left = written.Time
 		}
 	}

@@ -48,8 +48,9 @@ func TestWhatWasPublishedAfterAnOwnerHadLeftWasNotSentByHim(t *testing.T) {
 		published   time.Duration // after that was written
 		maybeSent   bool
 	}{
-		{"before he left", `{"worker":""}`, -time.Second, true},
-		{"after he left", `{"worker":""}`, time.Second, false},
+		{"before he left", `{"worker":"","over":1}`, -time.Second, true},
+		{"after he left", `{"worker":"","over":1}`, time.Second, false},
+		{"after somebody else had written over his record", `no record`, time.Second, true},
 		{"after he was last heard of", `{"worker":"gone"}`, time.Second, true},
 	} {
 		t.Run(c.name, func(t *testing.T) {

@@ -53,7 +53,8 @@ const (
 	stuckAfter = time.Second
 	// waitAtMost is how long others wait behind a key that gets on and has most of the hand.
 	waitAtMost = 100 * time.Millisecond
-	// handMin is how many recipients each key may have in hand in any case: enough to fill a call.
+	// handMin is how many recipients each key may have in hand in any case, and of what cost: enough to fill a call, but not with
+	// large bodies, which few recipients can have, and what is no job.
 	handMin = 16
 	// unit is how many bytes of a job cost as much as the job itself does.
 	unit = 1024
@@ -102,7 +103,7 @@ func (h *hand) admit(now time.Time, waited time.Duration, subject string, sequen
 	switch {
 	case len(k.aside) > 0:
 		return setAside // behind those
-	case h.total+l.cost <= h.size || k.recipients < h.least():
+	case h.total+l.cost <= h.size || max(k.recipients, k.cost) < h.least():
 		h.put(now, k, sequence, l)
 		return take
 	case h.alone:
@@ -122,7 +123,7 @@ func (h *hand) stalled(now time.Time, k *handKey) bool {
 	return h.gone-k.before >= h.total || now.Sub(h.went) >= stuckAfter || 2*h.stuck >= h.total
 }
 
-// least is how many recipients a key may have in hand in any case.
+// least is how many recipients, and of what cost, a key may have in hand in any case.
 func (h *hand) least() int { return min(handMin, h.size) }
 
 func (h *hand) put(now time.Time, k *handKey, sequence uint64, l load) {
@@ -198,7 +199,7 @@ func (h *hand) next(now time.Time) (r ref, ok bool) {
 		k := h.asked.Front().Value.(*handKey)
 		h.asked.MoveToBack(k.turn)
 		r := k.aside[0]
-		if k.cost > 0 && k.cost+r.cost > h.size-h.total && k.recipients+r.recipients > h.least() {
+		if k.cost > 0 && k.cost+r.cost > h.size-h.total && max(k.recipients+r.recipients, k.cost+r.cost) > h.least() {
 			continue
 		}
 		k.aside[0] = nil

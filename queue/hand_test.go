@@ -111,24 +111,25 @@ func TestAKeyThatGetsOnAndHasMostOfTheHandIsNotWaitedForLong(t *testing.T) {
 	assert.Len(t, h.aside, 1, "one that comes again is aside once")
 }
 
-// TestOfManyKeysEachHasACallInAFullHand: what fills a call is all that a key needs there, whatever its jobs are.
+// TestOfManyKeysEachHasACallInAFullHand: what fills a call is all that a key needs there, whatever its jobs are. Large bodies with few
+// recipients, or none, as of what is no job, must not fill memory.
 func TestOfManyKeysEachHasACallInAFullHand(t *testing.T) {
 	const size, keys = 100, 500
 	for _, c := range []struct {
-		recipients, jobs int // of each job; that a key may have
-	}{{1, 16}, {5, 4}, {16, 1}, {10_000, 1}} {
+		bytes, recipients, jobs int // of each job; that a key may have
+	}{{40, 1, 16}, {100, 5, 4}, {400, 16, 1}, {200_000, 10_000, 1}, {1 << 20, 0, 1}, {200_000, 1, 1}, {3 << 10, 1, 4}} {
 		h, now, n := newHand(size, false), time.Unix(0, 0), uint64(0)
 		deliver := func(key int) verdict {
 			n++
-			return h.admit(now, 0, strconv.Itoa(key), n, loadOf(40, c.recipients))
+			return h.admit(now, 0, strconv.Itoa(key), n, loadOf(c.bytes, c.recipients))
 		}
 		for deliver(0) == take { // until it is full
 		}
 		for key := range keys {
 			for range c.jobs {
-				require.Equal(t, take, deliver(key+1), "jobs of %d recipients", c.recipients)
+				require.Equal(t, take, deliver(key+1), "jobs of %d recipients and %d bytes", c.recipients, c.bytes)
 			}
-			require.Equal(t, waitFor, deliver(key+1), "jobs of %d recipients", c.recipients)
+			require.Equal(t, waitFor, deliver(key+1), "jobs of %d recipients and %d bytes", c.recipients, c.bytes)
 		}
 	}
 }

@@ -26,6 +26,9 @@ type takeover struct {
 	window int           // as many may have been in a gone owner's hand
 	upTo   atomic.Uint64 // no job beyond this sequence was in a gone owner's hand; 0: none was
 	first  int           // jobs that came for the first time since
+
+	given  uint64        // no job beyond this sequence was given out by consumers that were there before
+	handed atomic.Uint64 // nor beyond this one by this source
 }
 
 // metadataSuspects is kept with the consumer for the owner after this one, and
@@ -33,6 +36,10 @@ type takeover struct {
 // lost its lease does not come back to it while the campaign is held: so what it
 // alone knows of that is lost with it, and is kept here too.
 const metadataSuspects = "invited-maybe-sent-up-to"
+
+// metadataGiven is for the next owner alone: how far a consumer had come when its owner, who lives, made it anew. He knows what he has in
+// calls; but until that has come again, the new consumer does not show it.
+const metadataGiven = "invited-given-up-to"
 
 // takeOver resets the consumer once, unless it was handed over in order and is
 // still there, and learns how the jobs ended that it may deliver again.
@@ -72,8 +79,9 @@ func (s *source) reset(ctx context.Context) (again bool, err error) {
 	}
 	info := found.CachedInfo()
 	t.read(info.Config.Metadata)
+	t.given = max(t.given, info.Delivered.Stream)
 	if t.claim.from != mine || s.steer.held {
-		t.raise(info.Delivered.Stream)
+		t.raise(t.given)
 	}
 	s.cfg.PauseUntil = info.Config.PauseUntil // until it is made again, by whichever try
 	if err := s.stream.DeleteConsumer(ctx, s.cfg.Durable); err != nil && !errors.Is(err, jetstream.ErrConsumerNotFound) {
@@ -112,16 +120,22 @@ func (s *source) resetMissing(ctx context.Context) (again bool, err error) {
 
 // note is what the consumer keeps of it.
 func (t *takeover) note() map[string]string {
-	upTo := t.upTo.Load()
-	if upTo == 0 {
-		return nil
+	note := make(map[string]string, 2)
+	if upTo := t.upTo.Load(); upTo != 0 {
+		note[metadataSuspects] = strconv.FormatUint(upTo, 10)
 	}
-	return map[string]string{metadataSuspects: strconv.FormatUint(upTo, 10)}
+	if given := max(t.given, t.handed.Load()); given != 0 {
+		note[metadataGiven] = strconv.FormatUint(given, 10)
+	}
+	return note
 }
 
 func (t *takeover) read(metadata map[string]string) {
 	if n, err := strconv.ParseUint(metadata[metadataSuspects], 10, 64); err == nil {
 		t.raise(n)
+	}
+	if n, err := strconv.ParseUint(metadata[metadataGiven], 10, 64); err == nil {
+		t.given = max(t.given, n)
 	}
 }
 
