@@ -86,6 +86,9 @@ func (l *loop) noted(s stored) {
 		return
 	}
 	if s.err != nil {
+		if errors.Is(s.err, queue.ErrLost) {
+			l.endedTooLate(h)
+		}
 		return
 	}
 	if h.again != nil && h.again != h.delivery { // it came when its ending was on its way
@@ -97,6 +100,18 @@ func (l *loop) noted(s stored) {
 	l.settled.add(messageOf(h.delivery))
 	l.observer.JobEnded(endedOf(h))
 	l.logEnded(h)
+}
+
+// endedTooLate is for a job whose ending was stored when its partition was not this worker's any more: it is not acknowledged, and its
+// next owner may have sent it again. If that is this worker, it knows what ended.
+func (l *loop) endedTooLate(h *held) {
+	l.drop(h)
+	if h.job != nil {
+		l.keep(messageOf(h.delivery), progressOf(h))
+	}
+	if h.again != nil && h.again != h.delivery {
+		l.deliver(h.again)
+	}
 }
 
 func endedOf(h *held) JobEnded {

@@ -18,12 +18,18 @@ import (
 // that a crash at any point leaves a job that can be settled again, with the
 // same message IDs. It returns at once unless too much is on its way. done is
 // called once, from another goroutine: with nil when the job is acknowledged, or
-// with an error when ctx ended first; then the job stays in its queue. What
-// fails is tried again until ctx ends.
+// with an error when ctx ended first, or ErrLost; then the job stays in its
+// queue. What fails is tried again until ctx ends.
 func (q *Queue) Settle(ctx context.Context, d *Delivery, e Ending, done func(error)) {
 	maxPayload := q.nc.MaxPayload()
 	e.EndedAt = q.clock.toServer(e.EndedAt)
-	x := &entry{ctx: ctx, done: done, last: resultMessage(d, e), ack: d.Ack}
+	over := q.tenureOver(d.Partition)
+	x := &entry{ctx: ctx, done: unlessLost(over, done), last: resultMessage(d, e), ack: func() error {
+		if over() { // the job is its next owner's: if that sends it again, it has to find it there to say so
+			return nil
+		}
+		return d.Ack()
+	}}
 	if e.MaybeDuplicate && e.Cancelled == 0 { // what was sent, as the other says, was not dropped
 		result := x.last
 		x.supersede = func(ctx context.Context, kept uint64) error { return q.supersede(ctx, result, kept) }
