@@ -2,6 +2,7 @@ package dispatcher_test
 
 import (
 	"context"
+	"encoding/json"
 	"errors"
 	"log/slog"
 	"net"
@@ -220,11 +221,22 @@ func (s *system) publish(a queue.Address, n int, change ...func(*queue.Job)) que
 	return j
 }
 
-// ended are the results so far.
+// ended are the results so far, as a producer sees them.
 func (s *system) ended() []queue.Result {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	return append([]queue.Result(nil), s.results...)
+}
+
+// storedResults are in INVITE_RESULTS; ended also has what came twice, or was replaced.
+func (s *system) storedResults() []queue.Result {
+	s.t.Helper()
+	var results []queue.Result
+	for r, err := range s.reader.Results(s.t.Context(), queue.Filter{}) {
+		require.NoError(s.t, err)
+		results = append(results, r)
+	}
+	return results
 }
 
 func (s *system) deadLetters() []queue.DeadLetter {
@@ -235,6 +247,14 @@ func (s *system) deadLetters() []queue.DeadLetter {
 		letters = append(letters, l)
 	}
 	return letters
+}
+
+// ask asks NATS, and reads the answer's JSON.
+func (s *system) ask(subject string, question []byte, answer any) {
+	s.t.Helper()
+	m, err := s.conn.Request(subject, question, time.Minute)
+	require.NoError(s.t, err)
+	require.NoError(s.t, json.Unmarshal(m.Data, answer))
 }
 
 // requireQueuesEmpty checks that every job was acknowledged.

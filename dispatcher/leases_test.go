@@ -2,6 +2,7 @@ package dispatcher_test
 
 import (
 	"context"
+	"encoding/json"
 	"sync/atomic"
 	"testing"
 	"time"
@@ -265,6 +266,87 @@ func TestAnAnswerThatComesAfterTheLeaseHasEndedCounts(t *testing.T) {
 		require.Len(t, s.ended(), 1)
 		assert.Equal(t, 48, s.ended()[0].Sent)
 		assert.Zero(t, s.sim.Ledger().Duplicates, "what was sent is known, though its partition was lost meanwhile")
+		s.requireQueuesEmpty()
+	})
+}
+
+func TestAnEndingThatIsStoredAfterTheLeaseIsCountedOnce(t *testing.T) {
+	for name, full := range map[string]bool{"when the job has not come back yet": false, "when the job has come back": true} {
+		t.Run(name, func(t *testing.T) {
+			inFakeTime(t, xblsim.Options{Latency: 100 * time.Millisecond}, func(t *testing.T, s *system) {
+				told := &audience{}
+				s.observer = told
+				wire := &embeddedtest.Wire{Server: s.server}
+				first := s.joinOver(wire)
+				pass(time.Second)
+				s.publish(to("ada"), 3)
+				pass(50 * time.Millisecond)
+				wire.Cut()
+				if full {
+					s.limitResults(1)
+				}
+				pass(5 * time.Second) // the call is answered at once; then the lease ends
+				wire.Mend()
+				if full {
+					pass(10 * time.Second)
+					s.limitResults(-1)
+				}
+				pass(time.Minute)
+				require.NoError(t, first.stop())
+				results := s.storedResults()
+				require.Len(t, results, 1)
+				assert.False(t, results[0].MaybeDuplicate, "nobody else had it")
+				require.Len(t, told.jobs, 1, "by the metrics")
+				assert.Equal(t, 3, told.jobs[0].Sent)
+				assert.Zero(t, s.sim.Ledger().Duplicates)
+				s.requireQueuesEmpty()
+			})
+		})
+	}
+}
+
+// limitResults has the stream of results refuse what is more; -1: no such limit.
+func (s *system) limitResults(bytes int) {
+	s.t.Helper()
+	var info struct{ Config map[string]any }
+	s.ask("$JS.API.STREAM.INFO."+queue.ResultsStream, nil, &info)
+	info.Config["max_bytes"], info.Config["discard"] = bytes, "new"
+	update, err := json.Marshal(info.Config)
+	require.NoError(s.t, err)
+	s.ask("$JS.API.STREAM.UPDATE."+queue.ResultsStream, update, &struct{}{})
+}
+
+// Its next owner has sent some of the job again when the first one's result arrives, and gives it back to the first.
+func TestAnEndingThatIsStoredAfterTheLeaseLeavesTheJobToWhoeverSentItAgain(t *testing.T) {
+	inFakeTime(t, xblsim.Options{Latency: 100 * time.Millisecond}, func(t *testing.T, s *system) {
+		s.cfg.Plan.Limits.MaxInFlight = 1
+		wire := &embeddedtest.Wire{Server: s.server}
+		s.joinOver(wire)
+		pass(time.Second)
+		s.publish(to("ada"), 48)
+		pass(50 * time.Millisecond)
+		wire.Cut() // three calls are made and answered before the lease ends
+		second := s.join()
+		for s.sim.Ledger().Duplicates == 0 {
+			pass(10 * time.Millisecond)
+		}
+		s.sim.SetFaults(xblsim.Faults{Outage: true}) // which lets it send one call of three
+		pass(time.Second)
+		again := s.sim.Ledger().Duplicates
+		require.Equal(t, 16, again)
+		require.Empty(t, s.storedResults())
+		wire.Mend()
+		pass(10 * time.Millisecond)
+		require.NotEmpty(t, s.ended())
+		require.False(t, s.ended()[0].MaybeDuplicate, "the first one's arrives")
+		require.NoError(t, second.stop())
+		s.sim.SetFaults(xblsim.Faults{})
+		pass(3 * time.Minute)
+		results := s.storedResults()
+		require.Len(t, results, 1, "and is replaced")
+		assert.Equal(t, 48, results[0].Sent)
+		assert.True(t, results[0].MaybeDuplicate)
+		assert.Equal(t, again, s.sim.Ledger().Duplicates, "the first one knows what it has sent")
 		s.requireQueuesEmpty()
 	})
 }

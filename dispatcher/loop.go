@@ -18,6 +18,7 @@ type loop struct {
 	owned    map[int]struct{}           // partitions, those being given away in order among them
 	leaving  map[int]*leaving           // partitions
 	settled  recent                     // their endings are stored
+	counted  recent                     // too late for their partition: they may come back
 	known    map[message]queue.Progress // what only this worker knows of jobs whose partition was lost
 	doubtful recent                     // that they may have been sent is all that is kept: there were too many
 	storing  int                        // endings and progress on their way

@@ -97,15 +97,24 @@ func (l *loop) noted(s stored) {
 		}
 	}
 	l.drop(h)
-	l.settled.add(messageOf(h.delivery))
+	m := messageOf(h.delivery)
+	l.settled.add(m)
+	if !l.counted.has(m) {
+		l.tellEnded(h)
+	}
+}
+
+func (l *loop) tellEnded(h *held) {
 	l.observer.JobEnded(endedOf(h))
 	l.logEnded(h)
 }
 
 // endedTooLate is for a job whose ending was stored when its partition was not this worker's any more: it is not acknowledged, and its
-// next owner may have sent it again. If that is this worker, it knows what ended.
+// next owner may have sent it again. If that is this worker, it knows what ended, and that it was counted.
 func (l *loop) endedTooLate(h *held) {
 	l.drop(h)
+	l.counted.add(messageOf(h.delivery))
+	l.tellEnded(h)
 	if h.job != nil {
 		l.keep(messageOf(h.delivery), progressOf(h))
 	}

@@ -101,18 +101,6 @@ func (s *simulation) late(j *simJob) bool {
 	return false
 }
 
-// lateForNobody says whether the job's result came late, and whoever had begun
-// the job anew may have died before it could say that it had: then nobody knows.
-func (s *simulation) lateForNobody(j *simJob) bool {
-	s.book.mu.Lock()
-	defer s.book.mu.Unlock()
-	return s.late(j) && slices.ContainsFunc(j.InvitedUsers, func(x queue.XUID) bool {
-		return slices.ContainsFunc(s.book.to[uint64(x)], func(c *madeCall) bool {
-			return c.line.troubled(j.ended.Add(-time.Second), j.ended.Add(10*time.Second))
-		})
-	})
-}
-
 // mayCall says what speaks against a call. The book is locked.
 func (s *simulation) mayCall(c *madeCall) error {
 	for _, u := range c.users {
@@ -165,14 +153,6 @@ func (s *simulation) requirePromises() {
 		}
 	}
 	require.Empty(t, s.book.flagrant(), "a promise is broken")
-}
-
-// ask asks NATS, and reads the answer's JSON.
-func (s *simulation) ask(subject string, question []byte, answer any) {
-	s.t.Helper()
-	m, err := s.conn.Request(subject, question, time.Minute)
-	require.NoError(s.t, err)
-	require.NoError(s.t, json.Unmarshal(m.Data, answer))
 }
 
 // stored is how many messages a stream has, asked of the server itself.
@@ -314,7 +294,7 @@ func (s *simulation) requireEverythingEnded() {
 	s.pass(2 * time.Second)
 	sent := s.sim.Sent(title)
 	for _, j := range s.jobs {
-		s.requireAllEnded(j, sent, s.lateForNobody(j))
+		s.requireAllEnded(j, sent, false)
 	}
 	for id, x := range s.noJobs {
 		require.Equalf(t, 1, x.letters, "what is no job has one dead letter: %s", id)

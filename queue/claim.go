@@ -15,6 +15,7 @@ type ownerRecord struct {
 	Worker   string `json:"worker"`
 	Released bool   `json:"released,omitempty"` // it has handed over in order
 	Over     uint64 `json:"over,omitempty"`     // sequence of the record that it was written over
+	Since    int64  `json:"since,omitempty"`    // of who left it, but not in order: when he had claimed it, in Unix nanoseconds
 }
 
 // claim is a partition that has become this worker's.
@@ -24,6 +25,7 @@ type claim struct {
 	seen     time.Time // and by this worker's
 	from     handover
 	left     time.Time // of abandoned: when its owner wrote down that he had left, by the server's clock; zero: he did not
+	since    time.Time // of abandoned: when its owner had claimed it, by the server's clock; zero: that is not known
 }
 
 // handover is how a partition came to its owner.
@@ -60,8 +62,14 @@ func (m *members) tryClaim(ctx context.Context, partition int) (c claim, ok bool
 			return c, false, err
 		}
 		c.from = abandoned
-		if record.Worker == "" && record.Over != 0 { // a worker wrote that; else its owner may not know it yet
+		switch {
+		case record.Worker != "":
+			c.since = written.Time
+		case record.Over != 0: // a worker wrote that he had left; else its owner may not know it yet
 			c.left = written.Time
+			if record.Since != 0 {
+				c.since = time.Unix(0, record.Since)
+			}
 		}
 	}
 	if over(m.lease(), time.Now()) {

@@ -5,6 +5,7 @@ import (
 	"errors"
 	"time"
 
+	"github.com/nats-io/nats.go"
 	"github.com/nats-io/nats.go/jetstream"
 )
 
@@ -20,6 +21,12 @@ func (q *Queue) LoadProgress(ctx context.Context, d *Delivery) (Progress, bool, 
 	}
 	return p, err == nil, err
 }
+
+// LearnEndings reads what has ended.
+func (q *Queue) LearnEndings(ctx context.Context) error { return q.endings.learn(ctx) }
+
+// ResultMessage is what Settle stores of how a job ended.
+func ResultMessage(d *Delivery, e Ending) *nats.Msg { return resultMessage(d, e) }
 
 // SetBatch makes batches so small that an upload of a few jobs has several.
 func (o *Organizer) SetBatch(jobs int) { o.batch = jobs }

@@ -108,7 +108,7 @@ func (p *partition) claim(ctx context.Context) (c claim, epoch int, ok bool) {
 func (p *partition) work(ctx context.Context, c claim, epoch int) {
 	working, cancel := context.WithCancelCause(ctx)
 	defer cancel(nil)
-	after := ownerRecord{} // nobody's: what was in hand is unknown to the next owner too
+	after := ownerRecord{Since: c.at.UnixNano()} // nobody's: what was in hand is unknown to the next owner too
 	if p.begin(cancel, epoch) {
 		if keys, err := p.learn(working, c); err == nil {
 			p.worker.Own(p.n, keys)
@@ -271,7 +271,7 @@ func (p *partition) makeSure(ctx context.Context) {
 	}
 	p.unsure = false
 	if record.Worker == p.members.me && !record.Released {
-		p.debt = &debt{written.Sequence, ownerRecord{}}
+		p.debt = &debt{written.Sequence, ownerRecord{Since: written.Time.UnixNano()}}
 		p.pay(ctx)
 	}
 }

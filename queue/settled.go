@@ -24,9 +24,9 @@ type settledLog struct {
 	stream jetstream.Stream
 
 	mu    sync.RWMutex
-	known map[messageKey]struct{}
-	older map[messageKey]struct{} // the generation before
-	read  uint64                  // the last sequence of INVITE_RESULTS that was read
+	known map[messageKey]uint64 // where the result is in INVITE_RESULTS
+	older map[messageKey]uint64 // the generation before
+	read  uint64                // the last sequence of INVITE_RESULTS that was read
 }
 
 // endings is what workers stored of jobs that may still be in their queues.
@@ -64,7 +64,7 @@ func (e *endings) learn(ctx context.Context) error {
 }
 
 func newSettledLog(stream jetstream.Stream) *settledLog {
-	return &settledLog{stream: stream, known: make(map[messageKey]struct{})}
+	return &settledLog{stream: stream, known: make(map[messageKey]uint64)}
 }
 
 // load reads the results that are new since the last time, at most settledKept.
@@ -87,7 +87,7 @@ func (l *settledLog) load(ctx context.Context) error {
 	}
 	l.mu.Lock()
 	if len(l.known) > settledKept {
-		l.older, l.known = l.known, make(map[messageKey]struct{})
+		l.older, l.known = l.known, make(map[messageKey]uint64)
 	}
 	l.mu.Unlock()
 	// What was read is kept also when the rest can't be: the next try goes on from there.
@@ -101,7 +101,7 @@ func (l *settledLog) load(ctx context.Context) error {
 		}
 		if key, ok := settledKey(m.Headers()); ok {
 			l.mu.Lock()
-			l.known[key] = struct{}{}
+			l.known[key] = meta.Sequence.Stream
 			l.mu.Unlock()
 		}
 		l.read = meta.Sequence.Stream
@@ -114,14 +114,14 @@ func (l *settledLog) load(ctx context.Context) error {
 	return nil
 }
 
-func (l *settledLog) has(key messageKey) bool {
+// find returns where a job's result is.
+func (l *settledLog) find(key messageKey) (sequence uint64, ok bool) {
 	l.mu.RLock()
 	defer l.mu.RUnlock()
-	_, ok := l.known[key]
-	if !ok {
-		_, ok = l.older[key]
+	if sequence, ok = l.known[key]; !ok {
+		sequence, ok = l.older[key]
 	}
-	return ok
+	return sequence, ok
 }
 
 // settledKey reads which job a result is of from its message ID.

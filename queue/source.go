@@ -368,14 +368,30 @@ func (s *source) deliver(ctx context.Context, d *Delivery) {
 		_ = d.Release(0)
 		return
 	}
-	if s.q.endings.settled.has(d.key()) {
-		if err := d.Ack(); err != nil {
-			_ = d.Release(0)
-		}
+	if result, ended := s.q.endings.settled.find(d.key()); ended {
+		s.conclude(ctx, d, result)
 		return
 	}
 	s.touch()
 	s.worker.Deliver(d)
+}
+
+// conclude acknowledges a job whose result is stored. The result may be of a worker that was cut off, and have come when the next
+// owner had sent some of the job again. If he gave it back, the job's progress says so; if he is gone, nothing does. The result has to.
+func (s *source) conclude(ctx context.Context, d *Delivery, result uint64) {
+	again := d.Progress != nil && d.Progress.MaybeDuplicate
+	if again || d.MaybeSent {
+		said := s.untilDone(ctx, "what is known of a job can't be added to its result", func(ctx context.Context) error {
+			return s.q.sayDuplicate(ctx, result, func(r Result, stored time.Time) bool { return again || s.takeover.cameLate(r, stored) })
+		})
+		if !said {
+			_ = d.Release(0)
+			return
+		}
+	}
+	if err := d.Ack(); err != nil {
+		_ = d.Release(0)
+	}
 }
 
 // prepare looks up the progress of a job that an earlier owner may have begun.
@@ -385,14 +401,20 @@ func (s *source) prepare(ctx context.Context, d *Delivery) bool {
 	if s.q.progress.none(d) {
 		return true
 	}
+	return s.untilDone(ctx, "jobs wait: what became of earlier ones can't be read",
+		func(ctx context.Context) error { return s.q.progress.attach(ctx, d) })
+}
+
+// untilDone tries until it works, or reports false when ctx ends.
+func (s *source) untilDone(ctx context.Context, otherwise string, try func(context.Context) error) bool {
 	b := backoff.NewExponentialBackOff(backoff.WithInitialInterval(50*time.Millisecond),
 		backoff.WithMaxInterval(2*time.Second), backoff.WithMaxElapsedTime(0))
 	err := backoff.RetryNotify(func() error {
 		ctx, cancel := context.WithTimeout(ctx, tryTimeout)
 		defer cancel()
-		return s.q.progress.attach(ctx, d)
+		return try(ctx)
 	}, backoff.WithContext(b, ctx), func(err error, _ time.Duration) {
-		s.q.trouble.warn(s.q.log, "jobs wait: what became of earlier ones can't be read", "consumer", s.cfg.Durable, "error", err)
+		s.q.trouble.warn(s.q.log, otherwise, "consumer", s.cfg.Durable, "error", err)
 	})
 	return err == nil
 }

@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"strconv"
 	"sync/atomic"
+	"time"
 
 	"github.com/nats-io/nats.go/jetstream"
 )
@@ -151,4 +152,11 @@ func (t *takeover) suspects(d *Delivery) bool {
 		t.first++
 	}
 	return d.Redelivered || t.first <= t.window
+}
+
+// cameLate says whether the result of a job that a gone owner may have sent is that of one before him: it ended before he had claimed
+// the partition, and was stored when he had. The one before was cut off, and nobody else is left who could say what he did.
+func (t *takeover) cameLate(r Result, stored time.Time) bool {
+	since := t.claim.since
+	return !since.IsZero() && r.EndedAt.Before(since) && !stored.Before(since)
 }

@@ -1,0 +1,155 @@
+package queue_test
+
+import (
+	"testing"
+	"time"
+
+	"github.com/nats-io/nats.go"
+	"github.com/stretchr/testify/assert"
+	"github.com/stretchr/testify/require"
+
+	"github.com/invitedhq/invited/queue"
+	"github.com/invitedhq/invited/queue/embedded/embeddedtest"
+)
+
+func TestAnEndingThatComesAfterTheLeaseLeavesTheNextOwnerTheJobAndItsProgress(t *testing.T) {
+	inFakeTime(t, queue.Options{Partitions: 16}, func(t *testing.T, f *fixture) {
+		b := newBook(t)
+		w := &embeddedtest.Wire{Server: f.server}
+		cutOff := b.join(f, nats.InProcessServer(w))
+		time.Sleep(5 * time.Second)
+		f.publish(alice, job("a", 11, 12, 13, 14))
+		time.Sleep(time.Second)
+		theirs := cutOff.take()
+		require.Len(t, theirs, 1)
+		cutOff.save(theirs[0], someProgress())
+		w.Cut()
+		settled := make(chan error, 1)
+		cutOff.queue.Settle(t.Context(), theirs[0], queue.Ending{Sent: 4, EndedAt: time.Now()}, func(err error) { settled <- err })
+		other := b.join(f)
+		time.Sleep(5 * time.Second)
+		mine := other.take()
+		require.Len(t, mine, 1)
+		require.NotNil(t, mine[0].Progress)
+		w.Mend()
+		time.Sleep(time.Second)
+		require.Len(t, f.results(queue.Filter{}), 1, "too late to be known of")
+		require.ErrorIs(t, <-settled, queue.ErrLost, "its worker is told that it did not acknowledge it")
+		assert.Equal(t, 1, f.count("INVITES"), "else nobody could say that the next owner sent it again")
+		_, ok, err := other.queue.LoadProgress(t.Context(), mine[0])
+		require.NoError(t, err)
+		require.True(t, ok, "else whoever has the job next would begin it anew")
+	})
+}
+
+func TestAResultThatCameLateSaysThatTheNextOwnerSentSomeAgain(t *testing.T) {
+	for name, ending := range map[string]queue.Ending{
+		"all sent":    {Sent: 4, Attempts: 1},
+		"partly dead": {Sent: 2, Attempts: 2, Dead: []queue.Dead{{Reason: queue.Rejected, Recipients: []queue.XUID{13}}, {Reason: queue.Expired, Recipients: []queue.XUID{14}}}},
+	} {
+		t.Run(name, func(t *testing.T) {
+			inFakeTime(t, queue.Options{Partitions: 16}, func(t *testing.T, f *fixture) {
+				b := newBook(t)
+				late := b.endedLate(f, ending)
+				before := f.results(queue.Filter{})[0]
+				p := someProgress()
+				p.MaybeDuplicate = true
+				late.next.save(late.job, p)
+				third := b.join(f)
+				time.Sleep(time.Second)
+				require.NoError(t, third.queue.LearnEndings(t.Context()), "as when it takes over from a worker that is gone")
+				require.NoError(t, late.job.Release(0))
+				late.next.stop()
+				time.Sleep(10 * time.Second)
+				assert.Empty(t, third.take(), "it has ended")
+				assert.Zero(t, f.count("INVITES"))
+				before.MaybeDuplicate = true
+				assert.Equal(t, []queue.Result{before}, f.results(queue.Filter{}))
+			})
+		})
+	}
+}
+
+func TestAResultThatCameLateSaysThatAnOwnerWhoIsGoneMayHaveSentTheJobAgain(t *testing.T) {
+	for name, leave := range map[string]func(l *lateEnding){
+		"it died":                   func(l *lateEnding) { l.next.die() },
+		"it left, but not in order": func(l *lateEnding) { l.next.unclean.Store(true); l.next.stop() },
+	} {
+		t.Run(name, func(t *testing.T) {
+			inFakeTime(t, queue.Options{Partitions: 16}, func(t *testing.T, f *fixture) {
+				b := newBook(t)
+				late := b.endedLate(f, queue.Ending{Sent: 4})
+				leave(late)
+				third := b.join(f)
+				time.Sleep(10 * time.Second)
+				assert.Empty(t, third.take(), "it has ended")
+				assert.Zero(t, f.count("INVITES"))
+				results := f.results(queue.Filter{})
+				require.Len(t, results, 1)
+				assert.True(t, results[0].MaybeDuplicate, "the one in between had it, too")
+			})
+		})
+	}
+}
+
+func TestAResultWhoseWorkerDiedBeforeTheAcknowledgementIsNoDuplicate(t *testing.T) {
+	inFakeTime(t, queue.Options{Partitions: 16}, func(t *testing.T, f *fixture) {
+		b := newBook(t)
+		w := &embeddedtest.Wire{Server: f.server}
+		first := b.join(f, nats.InProcessServer(w))
+		time.Sleep(5 * time.Second)
+		f.publish(alice, job("a", 11, 12, 13, 14))
+		time.Sleep(time.Second)
+		theirs := first.take()
+		require.Len(t, theirs, 1)
+		w.Deafen() // the result is stored, and its worker does not hear of it
+		first.queue.Settle(t.Context(), theirs[0], queue.Ending{Sent: 4, EndedAt: time.Now()}, func(error) {})
+		time.Sleep(time.Second)
+		first.die()
+		next := b.join(f)
+		time.Sleep(10 * time.Second)
+		assert.Empty(t, next.take(), "it has ended")
+		assert.Zero(t, f.count("INVITES"))
+		results := f.results(queue.Filter{})
+		require.Len(t, results, 1)
+		assert.False(t, results[0].MaybeDuplicate, "nobody else had it")
+	})
+}
+
+// lateEnding is of a job whose result arrives when its worker is gone, and another has taken the job over.
+type lateEnding struct {
+	next *tenant
+	job  *queue.Delivery // the next one's
+}
+
+func (b *book) endedLate(f *fixture, e queue.Ending) *lateEnding {
+	b.Helper()
+	first := b.join(f)
+	f.publish(alice, job("a", 11, 12, 13, 14))
+	theirs := first.await()
+	p := someProgress()
+	p.MaybeDuplicate = false
+	first.save(theirs, p)
+	e.EndedAt = time.Now()
+	first.die()
+	l := &lateEnding{next: b.join(f)}
+	l.job = l.next.await()
+	require.NotNil(b, l.job.Progress)
+	_, err := f.js.PublishMsg(b.Context(), queue.ResultMessage(theirs, e)) // as out of a socket's buffer
+	require.NoError(b, err)
+	return l
+}
+
+// await takes the worker's next delivery.
+func (w *tenant) await() *queue.Delivery {
+	w.Helper()
+	var taken []*queue.Delivery
+	require.Eventually(w, func() bool { taken = w.take(); return len(taken) > 0 }, time.Minute, 10*time.Millisecond, "a delivery must come")
+	require.Len(w, taken, 1)
+	return taken[0]
+}
+
+func (w *tenant) die() {
+	w.nc.Close()
+	w.stop()
+}
