@@ -1,8 +1,10 @@
 package bareloop
 
 import (
+	"cmp"
 	"context"
 	"fmt"
+	"strconv"
 	"sync"
 	"time"
 
@@ -13,12 +15,16 @@ import (
 const (
 	stream  = "BARE"
 	subject = "bare.jobs"
+	results = "BARE_RESULTS" // and their subject
 	// What one request asks for, and what may be unacknowledged: more of either made it no faster.
 	batch, window = 500, 10_000
 )
 
 // Loop is one work queue.
 type Loop struct {
+	// Telling stores a result for each job, and acknowledges the job when that is stored: what anybody does who has to say how jobs end.
+	Telling bool
+
 	js jetstream.JetStream
 }
 
@@ -28,12 +34,16 @@ func New(ctx context.Context, conn *nats.Conn) (*Loop, error) {
 	if err != nil {
 		return nil, err
 	}
-	_ = js.DeleteStream(ctx, stream) // mostly there is none
-	cfg := jetstream.StreamConfig{Name: stream, Subjects: []string{subject}, Retention: jetstream.WorkQueuePolicy}
-	if _, err := js.CreateStream(ctx, cfg); err != nil {
-		return nil, err
+	for _, cfg := range []jetstream.StreamConfig{
+		{Name: stream, Subjects: []string{subject}, Retention: jetstream.WorkQueuePolicy},
+		{Name: results, Subjects: []string{results}},
+	} {
+		_ = js.DeleteStream(ctx, cfg.Name) // mostly there is none
+		if _, err := js.CreateStream(ctx, cfg); err != nil {
+			return nil, err
+		}
 	}
-	return &Loop{js}, nil
+	return &Loop{js: js}, nil
 }
 
 // Fill stores jobs.
@@ -76,17 +86,22 @@ func (l *Loop) Run(ctx context.Context, goroutines int, handle func(body []byte)
 	if err != nil {
 		return err
 	}
-	jobs := make(chan jetstream.Msg, batch)
+	jobs, told := make(chan jetstream.Msg, batch), make(chan tell, window)
 	failed := make(chan error, goroutines)
-	var handling sync.WaitGroup
+	var handling, telling sync.WaitGroup
+	var untold error
+	telling.Go(func() { untold = acknowledge(told) })
 	for range goroutines {
 		handling.Go(func() {
 			for m := range jobs {
-				if err := handle(m.Data()); err != nil {
+				err := handle(m.Data())
+				if err == nil {
+					err = l.end(m, told)
+				}
+				if err != nil {
 					failed <- err
 					return
 				}
-				_ = m.Ack()
 			}
 		})
 	}
@@ -107,8 +122,48 @@ func (l *Loop) Run(ctx context.Context, goroutines int, handle func(body []byte)
 	<-consuming.Closed()
 	close(jobs)
 	handling.Wait()
-	if err == nil {
-		err = l.js.DeleteStream(context.WithoutCancel(ctx), stream)
+	close(told)
+	telling.Wait()
+	err = cmp.Or(err, untold)
+	for _, name := range []string{stream, results} {
+		if err == nil {
+			err = l.js.DeleteStream(context.WithoutCancel(ctx), name)
+		}
 	}
 	return err
+}
+
+// tell is a job whose result is on its way.
+type tell struct {
+	job    jetstream.Msg
+	stored jetstream.PubAckFuture
+}
+
+func (l *Loop) end(m jetstream.Msg, told chan<- tell) error {
+	if !l.Telling {
+		return m.Ack()
+	}
+	meta, err := m.Metadata()
+	if err != nil {
+		return err
+	}
+	id := nats.Header{nats.MsgIdHdr: {strconv.FormatUint(meta.Sequence.Stream, 10)}}
+	stored, err := l.js.PublishMsgAsync(&nats.Msg{Subject: results, Header: id, Data: m.Data()})
+	if err == nil {
+		told <- tell{m, stored}
+	}
+	return err
+}
+
+// acknowledge acknowledges each job when its result is stored, and takes all of them even when one is not.
+func acknowledge(told <-chan tell) (first error) {
+	for t := range told {
+		select {
+		case <-t.stored.Ok():
+			_ = t.job.Ack()
+		case err := <-t.stored.Err():
+			first = cmp.Or(first, err)
+		}
+	}
+	return first
 }
