@@ -41,7 +41,7 @@ func (s *system) requireShare(n int, d time.Duration, least float64) {
 }
 
 func TestABacklogUsesTheQuotaWhateverTheNumberOfWorkers(t *testing.T) {
-	for _, workers := range []int{1, fleet} {
+	for _, workers := range fleets {
 		t.Run(fmt.Sprint(workers), func(t *testing.T) {
 			inFakeTime(t, xblsim.Options{Quota: simQuota, Latency: 50 * time.Millisecond}, func(t *testing.T, s *system) {
 				s.cfg.Plan.Limits.Windows = planQuota

@@ -15,6 +15,7 @@ type ownerRecord struct {
 	Worker   string `json:"worker"`
 	Released bool   `json:"released,omitempty"` // it has handed over in order
 	Over     uint64 `json:"over,omitempty"`     // sequence of the record that it was written over
+	Doubt    bool   `json:"doubt,omitempty"`    // of who has handed over: acknowledgements of his may have been lost
 	Since    int64  `json:"since,omitempty"`    // of who left it, but not in order: when he had claimed it, in Unix nanoseconds
 }
 
@@ -24,6 +25,7 @@ type claim struct {
 	at       time.Time // when, by the server's clock
 	seen     time.Time // and by this worker's
 	from     handover
+	doubt    bool      // of released: acknowledgements of its owner may have been lost
 	left     time.Time // of abandoned: when its owner wrote down that he had left, by the server's clock; zero: he did not
 	since    time.Time // of abandoned: when its owner had claimed it, by the server's clock; zero: that is not known
 }
@@ -50,7 +52,7 @@ func (m *members) tryClaim(ctx context.Context, partition int) (c claim, ok bool
 	case c.revision == 0:
 		c.from = unknown
 	case record.Released:
-		c.from = released
+		c.from, c.doubt = released, record.Doubt
 	case record.Worker == m.me:
 		c.from = mine
 		if before := m.inherited[partition]; before == unknown || before == abandoned {

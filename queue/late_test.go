@@ -116,6 +116,30 @@ func TestAResultWhoseWorkerDiedBeforeTheAcknowledgementIsNoDuplicate(t *testing.
 	})
 }
 
+func TestAJobWhoseAcknowledgementWasLostIsNotTheNextOwnersToSend(t *testing.T) {
+	inFakeTime(t, queue.Options{Partitions: 16}, func(t *testing.T, f *fixture) {
+		b := newBook(t)
+		w := &embeddedtest.Wire{Server: f.server}
+		first := b.join(f, nats.InProcessServer(w), nats.ReconnectWait(10*time.Millisecond))
+		f.publish(alice, job("a", 11, 12))
+		theirs := first.await()
+		_, err := f.js.PublishMsg(t.Context(), queue.ResultMessage(theirs, queue.Ending{Sent: 2, EndedAt: time.Now()}))
+		require.NoError(t, err)
+		w.Break() // and with it the acknowledgement
+		time.Sleep(time.Second)
+		second := b.join(f)
+		time.Sleep(5 * time.Second)
+		first.stop() // hands over in order
+		third := b.join(f)
+		time.Sleep(5 * time.Second)
+		second.stop()
+		time.Sleep(time.Minute) // the job's lease has ended
+		assert.Empty(t, third.take(), "it has ended")
+		assert.Zero(t, f.count("INVITES"))
+		require.Len(t, f.results(queue.Filter{}), 1)
+	})
+}
+
 // lateEnding is of a job whose result arrives when its worker is gone, and another has taken the job over.
 type lateEnding struct {
 	next *tenant

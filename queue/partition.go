@@ -122,7 +122,7 @@ func (p *partition) work(ctx context.Context, c claim, epoch int) {
 			p.q.progress.disown(p.n)
 			// Its lease may have run out while it stored: then the last of it was not.
 			if known && clean && !lost && p.members.tenures[p.n].Load() != 0 {
-				after = ownerRecord{Worker: p.members.me, Released: true}
+				after = ownerRecord{Worker: p.members.me, Released: true, Doubt: p.inDoubt(c)}
 			}
 		}
 		p.end()
@@ -136,6 +136,12 @@ func (p *partition) work(ctx context.Context, c claim, epoch int) {
 		p.debt = &debt{c.revision, after}
 		p.pay(ctx)
 	}
+}
+
+// inDoubt says whether a job may still come whose acknowledgement was lost: this worker's, or that of who had the partition before.
+func (p *partition) inDoubt(c claim) bool {
+	now, span := time.Now(), 2*p.q.opts.AckWait // in which it comes, unless its partition has a backlog in hand
+	return p.q.doubt.within(now, span) || c.doubt && now.Sub(c.seen) < span
 }
 
 func isLost(why error) bool { return errors.Is(why, errLost) || errors.Is(why, errLapsed) }

@@ -185,6 +185,9 @@ func (s *source) watch(ctx context.Context, consumer jetstream.Consumer, trouble
 			s.inHand.extend(time.Now())
 			s.findSwallowed(ctx, consumer, false)
 		case err := <-trouble:
+			if losesAcks(err) {
+				s.q.doubt.raise(time.Now())
+			}
 			if lost(err) {
 				if s.findSwallowed(ctx, consumer, true) > 0 {
 					return fmt.Errorf("%w: %w", errSwallowed, err)
@@ -207,6 +210,12 @@ func lost(err error) bool {
 	return errors.Is(err, jetstream.ErrConsumerDeleted) || errors.Is(err, jetstream.ErrConsumerNotFound) ||
 		errors.Is(err, nats.ErrNoResponders) || errors.Is(err, jetstream.ErrBadRequest) ||
 		errors.Is(err, nats.ErrConnectionClosed) || errors.Is(err, jetstream.ErrConnectionClosed)
+}
+
+// losesAcks says whether acknowledgements that were sent just before the error may be lost.
+func losesAcks(err error) bool {
+	return lost(err) || errors.Is(err, jetstream.ErrConsumerLeadershipChanged) || errors.Is(err, jetstream.ErrServerShutdown) ||
+		errors.Is(err, jetstream.ErrNoHeartbeat)
 }
 
 // ensure returns the consumer, created if it is missing. An existing one keeps

@@ -43,14 +43,15 @@ const metadataSuspects = "invited-maybe-sent-up-to"
 const metadataGiven = "invited-given-up-to"
 
 // takeOver resets the consumer once, unless it was handed over in order and is
-// still there, and learns how the jobs ended that it may deliver again.
+// still there, and learns how the jobs ended that it may deliver again: those,
+// and the ones whose acknowledgements were lost.
 func (s *source) takeOver(ctx context.Context) error {
 	t := &s.takeover
 	if t.done.Load() {
 		return nil
 	}
 	again, err := s.reset(ctx)
-	if err == nil && again {
+	if err == nil && (again || t.claim.doubt) {
 		err = s.q.endings.learn(ctx)
 	}
 	if err == nil && s.steer.held && t.upTo.Load() > 0 {
@@ -63,7 +64,10 @@ func (s *source) takeOver(ctx context.Context) error {
 	return nil
 }
 
-func (s *source) takenOver() bool { return s.takeover.claim.from == released || s.takeover.done.Load() }
+func (s *source) takenOver() bool {
+	t := &s.takeover
+	return t.claim.from == released && !t.claim.doubt || t.done.Load()
+}
 
 // reset reports whether jobs may come that have ended.
 func (s *source) reset(ctx context.Context) (again bool, err error) {
