@@ -31,8 +31,8 @@ type Delivery struct {
 
 	lease   lease
 	over    func() bool // see tenureOver, from when it came; nil: it came from no source
-	raw     []byte // the body where it is no job
-	replay  string // which dead letter it was; empty: none
+	raw     []byte      // the body where it is no job
+	replay  string      // which dead letter it was; empty: none
 	subject string
 	id      string
 }
