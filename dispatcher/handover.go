@@ -139,7 +139,7 @@ func (l *loop) letGo(h *held) {
 	case h.lost:
 		l.drop(h)
 		if h.job.MaybeDuplicate || len(h.job.Ended) > 0 {
-			l.keep(messageOf(h.delivery), progressOf(h))
+			l.kept.keep(messageOf(h.delivery), progressOf(h))
 		}
 		if h.again != nil { // the partition has come back meanwhile
 			l.deliver(h.again)
@@ -151,37 +151,21 @@ func (l *loop) letGo(h *held) {
 	}
 }
 
-// mostKnown jobs of lost partitions have what ended of them remembered.
-const mostKnown = 4096
-
-// keep remembers what ended of a job whose partition was lost: it could not be
-// stored any more, and if the partition comes back nobody else knows.
-func (l *loop) keep(m message, p queue.Progress) {
-	if len(l.known) >= mostKnown {
-		l.doubtful.add(m)
-		return
-	}
-	l.known[m] = p
-}
-
 // recall adds what was kept to a job that has come back. It reports whether
 // there is something that only this worker knows.
 func (l *loop) recall(m message, x *queue.Delivery) bool {
-	if l.doubtful.has(m) {
-		x.MaybeSent = true
+	p, inDoubt := l.kept.take(m)
+	x.MaybeSent = x.MaybeSent || inDoubt
+	if p == nil {
+		return false
 	}
-	if _, known := l.known[m]; !known {
-		return false // nearly always: p would be allocated for nothing
-	}
-	p := l.known[m]
-	delete(l.known, m)
 	if x.Progress != nil {
-		if endedOfAll(*x.Progress) >= endedOfAll(p) { // others went on with it
+		if endedOfAll(*x.Progress) >= endedOfAll(*p) { // others went on with it
 			x.MaybeSent = true
 		}
-		p = merged(x.Job.InvitedUsers, p, *x.Progress)
+		*p = merged(x.Job.InvitedUsers, *p, *x.Progress)
 	}
-	x.Progress = &p
+	x.Progress = p
 	return true
 }
 

@@ -15,16 +15,15 @@ type loop struct {
 	*Dispatcher
 	plan     *plan.Planner
 	held     map[message]*held
-	owned    map[int]struct{}           // partitions, those being given away in order among them
-	leaving  map[int]*leaving           // partitions
-	settled  recent                     // their endings are stored
-	counted  recent                     // too late for their partition: they may come back
-	known    map[message]queue.Progress // what only this worker knows of jobs whose partition was lost
-	doubtful recent                     // that they may have been sent is all that is kept: there were too many
-	storing  int                        // endings and progress on their way
-	saves    int                        // progress among them
-	unstored map[uint64]int             // the other endings among them, by the call that their job was in last: a kill would repeat it
-	saving   map[int]int                // states of keys on their way, by partition
+	owned    map[int]struct{} // partitions, those being given away in order among them
+	leaving  map[int]*leaving // partitions
+	settled  recent           // their endings are stored
+	counted  recent           // too late for their partition: they may come back
+	kept     kept
+	storing  int            // endings and progress on their way
+	saves    int            // progress among them
+	unstored map[uint64]int // the other endings among them, by the call that their job was in last: a kill would repeat it
+	saving   map[int]int    // states of keys on their way, by partition
 	failures failureLog
 	extended time.Time // when the leases of messages were last renewed
 
@@ -64,7 +63,7 @@ func (d *Dispatcher) Run(ctx context.Context) error {
 	storing, giveUp := context.WithCancel(context.WithoutCancel(ctx))
 	l := &loop{
 		Dispatcher: d, plan: plan.New(d.cfg.Plan), held: make(map[message]*held),
-		owned: make(map[int]struct{}), known: make(map[message]queue.Progress), leaving: make(map[int]*leaving),
+		owned: make(map[int]struct{}), leaving: make(map[int]*leaving),
 		calling: calling, callers: make(chan *plan.Call), outbox: newOutbox(),
 		saving: make(map[int]int), unstored: make(map[uint64]int), extended: time.Now(),
 		failures: failureLog{noSenders: d.cfg.ServerAudience},

@@ -116,7 +116,7 @@ func (l *loop) endedTooLate(h *held) {
 	l.counted.add(messageOf(h.delivery))
 	l.tellEnded(h)
 	if h.job != nil {
-		l.keep(messageOf(h.delivery), progressOf(h))
+		l.kept.keep(messageOf(h.delivery), progressOf(h))
 	}
 	if h.again != nil && h.again != h.delivery {
 		l.deliver(h.again)

@@ -3,6 +3,7 @@ package queue
 import (
 	"context"
 	"errors"
+	"slices"
 	"time"
 
 	"github.com/go-json-experiment/json"
@@ -16,7 +17,20 @@ type ownerRecord struct {
 	Released bool   `json:"released,omitempty"` // it has handed over in order
 	Over     uint64 `json:"over,omitempty"`     // sequence of the record that it was written over
 	Doubt    bool   `json:"doubt,omitempty"`    // of who has handed over: acknowledgements of his may have been lost
-	Since    int64  `json:"since,omitempty"`    // of who left it, but not in order: when he had claimed it, in Unix nanoseconds
+
+	// In Unix nanoseconds, by the server's clock.
+	Since int64   `json:"since,omitempty"` // when he had claimed it first, where it is not this record that says so
+	Gone  []int64 `json:"gone,omitempty"`  // when those before him had who left it, but not in order, the oldest first
+}
+
+// mostGone owners are remembered: as many would have to be gone before anybody looks at a job that the first of them had.
+const mostGone = 16
+
+// goneWith is Gone with one more; without those whose time no result that is kept can be of.
+func (r ownerRecord) goneWith(since int64, now time.Time) []int64 {
+	oldest := now.Add(-resultsKept).UnixNano()
+	gone := slices.DeleteFunc(append(slices.Clone(r.Gone), since), func(since int64) bool { return since < oldest })
+	return gone[max(len(gone)-mostGone, 0):]
 }
 
 // claim is a partition that has become this worker's.
@@ -27,7 +41,16 @@ type claim struct {
 	from     handover
 	doubt    bool      // of released: acknowledgements of its owner may have been lost
 	left     time.Time // of abandoned: when its owner wrote down that he had left, by the server's clock; zero: he did not
-	since    time.Time // of abandoned: when its owner had claimed it, by the server's clock; zero: that is not known
+	record   ownerRecord
+
+	// gone is when owners had claimed it, by the server's clock, who can't be asked any more what they did: those that left not in
+	// order, and of mine this worker itself. In Unix nanoseconds, the oldest first.
+	gone []int64
+}
+
+// unclean is what is to be written over it, if it is not left in order: it is nobody's then.
+func (c claim) unclean() ownerRecord {
+	return ownerRecord{Since: or(c.record.Since, c.at.UnixNano()), Gone: c.record.Gone}
 }
 
 // handover is how a partition came to its owner.
@@ -48,13 +71,19 @@ func (m *members) tryClaim(ctx context.Context, partition int) (c claim, ok bool
 		return c, false, err
 	}
 	c.revision = written.Sequence
+	c.record = ownerRecord{Worker: m.me, Gone: record.Gone}
+	c.gone = record.Gone
+	since := record.Since
+	if since == 0 && record.Worker != "" {
+		since = written.Time.UnixNano()
+	}
 	switch {
 	case c.revision == 0:
 		c.from = unknown
 	case record.Released:
 		c.from, c.doubt = released, record.Doubt
 	case record.Worker == m.me:
-		c.from = mine
+		c.from, c.record.Since, c.gone = mine, since, record.goneWith(since, written.Time)
 		if before := m.inherited[partition]; before == unknown || before == abandoned {
 			c.from = before // the answer to that claim was lost, or its lease ran out too soon
 		}
@@ -64,21 +93,19 @@ func (m *members) tryClaim(ctx context.Context, partition int) (c claim, ok bool
 			return c, false, err
 		}
 		c.from = abandoned
-		switch {
-		case record.Worker != "":
-			c.since = written.Time
-		case record.Over != 0: // a worker wrote that he had left; else its owner may not know it yet
+		if record.Worker == "" && record.Over != 0 { // a worker wrote that he had left; else its owner may not know it yet
 			c.left = written.Time
-			if record.Since != 0 {
-				c.since = time.Unix(0, record.Since)
-			}
 		}
+		if since != 0 {
+			c.gone = record.goneWith(since, written.Time)
+		}
+		c.record.Gone = c.gone
 	}
 	if over(m.lease(), time.Now()) {
 		return c, false, errNoLease
 	}
 	m.inherited[partition] = c.from
-	if c.revision, err = m.writeOwner(ctx, partition, c.revision, ownerRecord{Worker: m.me}); err != nil {
+	if c.revision, err = m.writeOwner(ctx, partition, c.revision, c.record); err != nil {
 		return c, false, err
 	}
 	m.claimed(partition, c.revision)

@@ -30,8 +30,9 @@ type Delivery struct {
 	Traceparent string    // as the producer sent it; empty: none
 
 	lease   lease
-	raw     []byte // the body where it is no job
-	replay  string // which dead letter it was; empty: none
+	over    func() bool // see tenureOver, from when it came; nil: it came from no source
+	raw     []byte      // the body where it is no job
+	replay  string      // which dead letter it was; empty: none
 	subject string
 	id      string
 }

@@ -82,6 +82,11 @@ func (s interposed) GetLastMsgForSubject(ctx context.Context, subject string) (*
 	return s.Stream.GetLastMsgForSubject(context.WithoutCancel(ctx), subject)
 }
 
+func (s interposed) DeleteMsg(ctx context.Context, sequence uint64) error {
+	s.before("removal")
+	return s.Stream.DeleteMsg(context.WithoutCancel(ctx), sequence)
+}
+
 func (s interposed) CreateConsumer(ctx context.Context, cfg jetstream.ConsumerConfig) (jetstream.Consumer, error) {
 	s.before("consumer")
 	return s.Stream.CreateConsumer(context.WithoutCancel(ctx), cfg)

@@ -146,17 +146,22 @@ type lateEnding struct {
 	job  *queue.Delivery // the next one's
 }
 
-func (b *book) endedLate(f *fixture, e queue.Ending) *lateEnding {
+func (b *book) endedLate(f *fixture, e queue.Ending, next ...nats.Option) *lateEnding {
+	b.Helper()
+	return b.endedLateOf(f, alice, e, next...)
+}
+
+func (b *book) endedLateOf(f *fixture, a queue.Address, e queue.Ending, next ...nats.Option) *lateEnding {
 	b.Helper()
 	first := b.join(f)
-	f.publish(alice, job("a", 11, 12, 13, 14))
+	f.publish(a, job("a", 11, 12, 13, 14))
 	theirs := first.await()
 	p := someProgress()
 	p.MaybeDuplicate = false
 	first.save(theirs, p)
 	e.EndedAt = time.Now()
 	first.die()
-	l := &lateEnding{next: b.join(f)}
+	l := &lateEnding{next: b.join(f, next...)}
 	l.job = l.next.await()
 	require.NotNil(b, l.job.Progress)
 	_, err := f.js.PublishMsg(b.Context(), queue.ResultMessage(theirs, e)) // as out of a socket's buffer

@@ -108,7 +108,7 @@ func (p *partition) claim(ctx context.Context) (c claim, epoch int, ok bool) {
 func (p *partition) work(ctx context.Context, c claim, epoch int) {
 	working, cancel := context.WithCancelCause(ctx)
 	defer cancel(nil)
-	after := ownerRecord{Since: c.at.UnixNano()} // nobody's: what was in hand is unknown to the next owner too
+	after := c.unclean() // nobody's: what was in hand is unknown to the next owner too
 	if p.begin(cancel, epoch) {
 		if keys, err := p.learn(working, c); err == nil {
 			p.worker.Own(p.n, keys)
@@ -122,7 +122,7 @@ func (p *partition) work(ctx context.Context, c claim, epoch int) {
 			p.q.progress.disown(p.n)
 			// Its lease may have run out while it stored: then the last of it was not.
 			if known && clean && !lost && p.members.tenures[p.n].Load() != 0 {
-				after = ownerRecord{Worker: p.members.me, Released: true, Doubt: p.inDoubt(c)}
+				after = ownerRecord{Worker: p.members.me, Released: true, Gone: c.record.Gone, Doubt: p.inDoubt(c)}
 			}
 		}
 		p.end()
@@ -277,7 +277,7 @@ func (p *partition) makeSure(ctx context.Context) {
 	}
 	p.unsure = false
 	if record.Worker == p.members.me && !record.Released {
-		p.debt = &debt{written.Sequence, ownerRecord{Since: written.Time.UnixNano()}}
+		p.debt = &debt{written.Sequence, claim{at: written.Time, record: record}.unclean()}
 		p.pay(ctx)
 	}
 }

@@ -158,7 +158,6 @@ type progressState struct {
 	ours     bool   // this worker has saved one
 	part     int    // of its job
 	over     bool   // the job ended
-	lost     func() bool
 }
 
 func newProgressLog(stream jetstream.Stream, saves *records, tenureOver func(int) func() bool) *progressLog {
@@ -227,9 +226,8 @@ func (l *progressLog) attach(ctx context.Context, d *Delivery) error {
 	if err != nil {
 		// It can't be used, and the job will not delete it. If it is this job's, some of it was sent.
 		d.MaybeSent = d.MaybeSent || !errors.Is(err, errOtherJob)
-		return l.forget(ctx, subject)
+		return l.forget(ctx, subject, l.tenureOver(d.Partition))
 	}
-	known.lost = l.tenureOver(d.Partition)
 	l.note(subject, known)
 	d.Progress = &p
 	return nil
@@ -240,9 +238,9 @@ func (l *progressLog) note(subject string, read progressState) {
 	l.mu.Lock()
 	defer l.mu.Unlock()
 	if s := l.records[subject]; s != nil {
-		s.data, s.sequence, s.lost = read.data, read.sequence, read.lost
+		s.data, s.sequence = read.data, read.sequence
 	} else {
-		l.records[subject] = &progressState{data: read.data, sequence: read.sequence, lost: read.lost}
+		l.records[subject] = &progressState{data: read.data, sequence: read.sequence}
 	}
 	if read.sequence != 0 {
 		l.saves.known(l.stream, subject, read.sequence, time.Time{})
@@ -263,8 +261,8 @@ func (l *progressLog) get(ctx context.Context, subject string) (data []byte, seq
 
 // forget deletes a record, unless its job may be another worker's by now, which
 // needs it: this one's result came too late to be known of. The sweep finds what is left.
-func (l *progressLog) forget(ctx context.Context, subject string) error {
-	if !l.lost(subject) {
+func (l *progressLog) forget(ctx context.Context, subject string, lost func() bool) error {
+	if !lost() {
 		if err := l.stream.Purge(ctx, jetstream.WithPurgeSubject(subject)); err != nil {
 			return err
 		}
@@ -274,13 +272,6 @@ func (l *progressLog) forget(ctx context.Context, subject string) error {
 	delete(l.records, subject)
 	l.saves.forget(subject)
 	return nil
-}
-
-func (l *progressLog) lost(subject string) bool {
-	l.mu.Lock()
-	defer l.mu.Unlock()
-	s := l.records[subject]
-	return s != nil && s.lost != nil && s.lost()
 }
 
 // begin registers a save.
@@ -293,7 +284,7 @@ func (l *progressLog) begin(d *Delivery, data []byte) {
 		s = &progressState{}
 		l.records[subject] = s
 	}
-	s.ours, s.data, s.part, s.lost = true, data, d.Partition, l.tenureOver(d.Partition)
+	s.ours, s.data, s.part = true, data, d.Partition
 }
 
 // disown forgets what was saved of a partition's jobs: others go on with them.
@@ -342,9 +333,12 @@ func (q *Queue) SaveProgress(ctx context.Context, d *Delivery, p Progress, done 
 		go done(err)
 		return
 	}
-	subject := d.progressSubject()
+	subject, over := d.progressSubject(), q.lostSince(d)
+	if over() {
+		go done(ErrLost)
+		return
+	}
 	q.progress.begin(d, data)
-	over := q.tenureOver(d.Partition)
 	q.records.put(q.streams[ProgressStream], time.Time{}, &entry{
 		ctx: ctx, done: unlessLost(over, done),
 		last:     &nats.Msg{Subject: subject, Data: data},

@@ -23,7 +23,7 @@ import (
 func (q *Queue) Settle(ctx context.Context, d *Delivery, e Ending, done func(error)) {
 	maxPayload := q.nc.MaxPayload()
 	e.EndedAt = q.clock.toServer(e.EndedAt)
-	over := q.tenureOver(d.Partition)
+	over := q.lostSince(d)
 	x := &entry{ctx: ctx, done: unlessLost(over, done), last: resultMessage(d, e), ack: func() error {
 		if over() { // the job is its next owner's: if that sends it again, it has to find it there to say so
 			return nil
@@ -37,8 +37,10 @@ func (q *Queue) Settle(ctx context.Context, d *Delivery, e Ending, done func(err
 	for _, dead := range e.Dead {
 		x.first = append(x.first, letter(d, dead, e, maxPayload))
 	}
-	if subject, ok := q.progress.end(d); ok {
-		x.forget = func(ctx context.Context) error { return q.progress.forget(ctx, subject) }
+	if !over() { // else its progress is the next owner's, too
+		if subject, ok := q.progress.end(d); ok {
+			x.forget = func(ctx context.Context) error { return q.progress.forget(ctx, subject, over) }
+		}
 	}
 	q.settler.submit(x)
 }

@@ -370,6 +370,7 @@ func (s *source) stored(ctx context.Context, r ref) *jetstream.RawStreamMsg {
 func (s *source) deliver(ctx context.Context, d *Delivery) {
 	d.lease.ended = func() { s.inHand.left(time.Now(), d.Sequence) }
 	s.takeover.handed.Store(max(s.takeover.handed.Load(), d.Sequence)) // there is no other writer
+	d.over = s.q.tenureOver(s.partition)
 	d.Partition, d.MaybeSent = s.partition, s.takeover.suspects(d)
 	d.Cancelled, d.Rate = s.steer.cancelled, s.steer.rate
 	d.Published, d.Expires = s.q.clock.toHere(d.PublishedAt), s.q.clock.toHere(d.Job.ExpiresAt)
@@ -386,10 +387,11 @@ func (s *source) deliver(ctx context.Context, d *Delivery) {
 }
 
 // conclude acknowledges a job whose result is stored. The result may be of a worker that was cut off, and have come when the next
-// owner had sent some of the job again. If he gave it back, the job's progress says so; if he is gone, nothing does. The result has to.
+// owner had sent some of the job again. If he gave it back, the job's progress says so; if he is gone, or lost it, nothing does. The
+// result has to.
 func (s *source) conclude(ctx context.Context, d *Delivery, result uint64) {
 	again := d.Progress != nil && d.Progress.MaybeDuplicate
-	if again || d.MaybeSent {
+	if again || len(s.takeover.claim.gone) > 0 {
 		said := s.untilDone(ctx, "what is known of a job can't be added to its result", func(ctx context.Context) error {
 			return s.q.sayDuplicate(ctx, result, func(r Result, stored time.Time) bool { return again || s.takeover.cameLate(r, stored) })
 		})

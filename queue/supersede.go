@@ -33,8 +33,13 @@ func (q *Queue) supersede(ctx context.Context, result *nats.Msg, kept uint64) er
 // sayDuplicate has a stored result say maybeDuplicate, if that is so, and all else as it does.
 func (q *Queue) sayDuplicate(ctx context.Context, kept uint64, isSo func(r Result, stored time.Time) bool) error {
 	old, r, err := q.storedResult(ctx, kept)
-	if err != nil || r == nil || r.MaybeDuplicate || !isSo(*r, old.Time) {
+	switch {
+	case err != nil || r == nil:
 		return err
+	case r.MaybeDuplicate:
+		return q.finishPutting(ctx, old)
+	case !isSo(*r, old.Time):
+		return nil
 	}
 	said := *r
 	said.MaybeDuplicate = true
@@ -68,8 +73,29 @@ func (q *Queue) putInPlace(ctx context.Context, m *nats.Msg, other *jetstream.Ra
 	if _, err := q.js.PublishMsg(ctx, m, jetstream.WithRetryAttempts(0)); err != nil {
 		return fmt.Errorf("a result in place of %d: %w", kept, err)
 	}
-	if err := q.streams[ResultsStream].DeleteMsg(ctx, kept); err != nil && !errors.Is(err, jetstream.ErrMsgNotFound) {
-		return fmt.Errorf("result %d: %w", kept, err)
+	return q.removeResult(ctx, kept)
+}
+
+// finishPutting removes the one that a result took the place of, if whoever put it there could not any more.
+func (q *Queue) finishPutting(ctx context.Context, m *jetstream.RawStreamMsg) error {
+	s, ok := decodeSuperseded(m.Header.Get(headerSupersedes))
+	if !ok {
+		return nil
+	}
+	other, _, err := q.storedResult(ctx, s.sequence)
+	if err != nil || other == nil {
+		return err
+	}
+	job, known := settledKey(m.Header)
+	if of, ok := settledKey(other.Header); !known || !ok || of != job {
+		return nil // the stream was made anew
+	}
+	return q.removeResult(ctx, s.sequence)
+}
+
+func (q *Queue) removeResult(ctx context.Context, sequence uint64) error {
+	if err := q.streams[ResultsStream].DeleteMsg(ctx, sequence); err != nil && !errors.Is(err, jetstream.ErrMsgNotFound) {
+		return fmt.Errorf("result %d: %w", sequence, err)
 	}
 	return nil
 }

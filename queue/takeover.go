@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"slices"
 	"strconv"
 	"sync/atomic"
 	"time"
@@ -79,11 +80,14 @@ func (s *source) reset(ctx context.Context) (again bool, err error) {
 	if errors.Is(err, jetstream.ErrConsumerNotFound) {
 		return s.resetMissing(ctx)
 	}
-	if err != nil || t.claim.from == released {
+	if err != nil {
 		return false, err
 	}
 	info := found.CachedInfo()
 	t.read(info.Config.Metadata)
+	if t.claim.from == released { // who found what had ended gave it up before all of that came, as when its campaign is paused
+		return info.AckFloor.Stream < max(t.upTo.Load(), t.given), nil
+	}
 	t.given = max(t.given, info.Delivered.Stream)
 	if t.claim.from != mine || s.steer.held {
 		t.raise(t.given)
@@ -158,9 +162,11 @@ func (t *takeover) suspects(d *Delivery) bool {
 	return d.Redelivered || t.first <= t.window
 }
 
-// cameLate says whether the result of a job that a gone owner may have sent is that of one before him: it ended before he had claimed
-// the partition, and was stored when he had. The one before was cut off, and nobody else is left who could say what he did.
+// cameLate says whether the result of a job is that of one before an owner who is gone: it ended before he had claimed
+// the partition, and was stored when he had. The one before was cut off, and nobody else is left who could say what the gone one did.
 func (t *takeover) cameLate(r Result, stored time.Time) bool {
-	since := t.claim.since
-	return !since.IsZero() && r.EndedAt.Before(since) && !stored.Before(since)
+	return slices.ContainsFunc(t.claim.gone, func(since int64) bool {
+		claimed := time.Unix(0, since)
+		return r.EndedAt.Before(claimed) && !stored.Before(claimed)
+	})
 }
