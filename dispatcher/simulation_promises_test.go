@@ -21,6 +21,7 @@ type promises struct {
 	noJobs  map[string]*noJob
 	refused map[queue.XUID]bool
 	held    []*trouble // in which what a worker wrote was held back, to arrive later
+	nowhere []*trouble // in which the server was not there to be written to
 
 	resultsAt, lettersAt cursor
 }
@@ -74,27 +75,37 @@ func (s *simulation) accepted(j queue.Job, to queue.Address, expires time.Time) 
 func (s *simulation) acceptedNoJob(id string, body []byte) { s.noJobs[id] = &noJob{body: body} }
 
 // heldBack says that what a worker writes is held back from now on, until over is called.
-func (s *simulation) heldBack() (over func()) {
+func (s *simulation) heldBack() (over func()) { return s.begin(&s.held) }
+
+// begin notes one more of a kind of trouble, until over is called.
+func (s *simulation) begin(kind *[]*trouble) (over func()) {
 	s.book.mu.Lock()
 	defer s.book.mu.Unlock()
-	h := &trouble{from: time.Now()}
-	s.held = append(s.held, h)
+	t := &trouble{from: time.Now()}
+	*kind = append(*kind, t)
 	return func() {
 		s.book.mu.Lock()
 		defer s.book.mu.Unlock()
-		h.to = time.Now()
+		t.to = time.Now()
 	}
 }
 
 // late says whether what a worker wrote about the job may have been held back
 // for so long that another has begun it anew: it then arrives after the other's.
-func (s *simulation) late(j *simJob) bool {
-	for _, h := range s.held {
-		over := h.to
+func (s *simulation) late(j *simJob) bool { return j.during(s.held) }
+
+// leaseless says whether the job may have ended when no worker could have a
+// lease: whoever has it then does not know that it was nobody else's meanwhile.
+func (s *simulation) leaseless(j *simJob) bool { return j.during(s.nowhere) }
+
+// during says whether there was such trouble, and for as long as a lease, when the job could be somebody's.
+func (j *simJob) during(kind []*trouble) bool {
+	for _, t := range kind {
+		over := t.to
 		if over.IsZero() {
 			over = time.Now()
 		}
-		if over.Sub(h.from) >= 2*time.Second && !j.arrived.After(over) && (j.result == nil || !j.ended.Before(h.from)) {
+		if over.Sub(t.from) >= 2*time.Second && !j.arrived.After(over) && (j.result == nil || !j.ended.Before(t.from)) {
 			return true
 		}
 	}
@@ -237,7 +248,8 @@ func (s *simulation) requireResult(m *nats.Msg, sent map[uint64]int) {
 	j := s.jobs[r.ID]
 	require.NotNilf(t, j, "a result of a job that nobody published: %s", r.ID)
 	// One that came too late, and does not say so, is replaced.
-	require.Truef(t, j.result == nil || r.MaybeDuplicate && !j.result.MaybeDuplicate && s.late(j), "job %s has two results", r.ID)
+	require.Truef(t, j.result == nil || r.MaybeDuplicate && !j.result.MaybeDuplicate && (s.late(j) || s.leaseless(j)),
+		"job %s has two results", r.ID)
 	s.book.mu.Lock()
 	j.result, j.ended = &r, time.Now()
 	s.book.mu.Unlock()

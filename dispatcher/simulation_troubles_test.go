@@ -88,6 +88,7 @@ func (s *simulation) crashServer() {
 	}
 	s.say("the server is heard no more")
 	s.up, s.down = false, true
+	back := s.begin(&s.nowhere)
 	s.wire.Deafen()
 	s.leaving = slices.DeleteFunc(s.leaving, func(w *simWorker) bool { return w.conn.IsClosed() })
 	for _, w := range append(slices.Clone(s.workers), s.leaving...) {
@@ -111,6 +112,7 @@ func (s *simulation) crashServer() {
 		s.after(s.upTo(8*time.Second), func() {
 			s.server.Restart()
 			s.down = false
+			back()
 			s.say("the server is back")
 		})
 	})
