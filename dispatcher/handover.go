@@ -5,6 +5,7 @@ import (
 	"context"
 	"maps"
 	"slices"
+	"sync/atomic"
 	"time"
 
 	"github.com/invitedhq/invited/queue"
@@ -13,7 +14,7 @@ import (
 // Own implements queue.Worker.
 func (d *Dispatcher) Own(partition int, keys []queue.KeyState) {
 	d.do(func(l *loop) {
-		l.owned[partition] = struct{}{}
+		l.owned[partition] = new(atomic.Bool)
 		l.remember(time.Now(), keys)
 	})
 }
@@ -74,6 +75,9 @@ func (l *loop) disown(partition int, lost bool, done chan struct{}) {
 		l.unplan(now, h)
 	}
 	if lost {
+		if tenure := l.owned[partition]; tenure != nil {
+			tenure.Store(true)
+		}
 		delete(l.owned, partition)
 		l.plan.Lose(now, partition)
 		close(done)

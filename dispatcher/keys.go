@@ -14,11 +14,12 @@ import (
 func (l *loop) saveKeys(states []plan.State) {
 	for i := range states {
 		s := &states[i]
-		if _, owned := l.owned[s.Partition]; !owned {
+		lost := l.owned[s.Partition]
+		if lost == nil {
 			continue // the answer to a call of before it was lost: its owner knows better
 		}
 		l.saving[s.Partition]++
-		l.outbox.letters.put(letter{state: s})
+		l.outbox.letters.put(letter{state: s, lost: lost})
 	}
 }
 

@@ -3,6 +3,7 @@ package dispatcher_test
 import (
 	"context"
 	"encoding/json"
+	"sync"
 	"sync/atomic"
 	"testing"
 	"time"
@@ -266,6 +267,62 @@ func TestAnAnswerThatComesAfterTheLeaseHasEndedCounts(t *testing.T) {
 		require.Len(t, s.ended(), 1)
 		assert.Equal(t, 48, s.ended()[0].Sent)
 		assert.Zero(t, s.sim.Ledger().Duplicates, "what was sent is known, though its partition was lost meanwhile")
+		s.requireQueuesEmpty()
+	})
+}
+
+// slowKeys passes the states of keys on when its gate is open, and remembers them.
+type slowKeys struct {
+	dispatcher.Store
+	gate embeddedtest.Gate
+
+	mu     sync.Mutex
+	passed []queue.KeyState
+}
+
+func (s *slowKeys) SaveKey(ctx context.Context, k queue.KeyState, done func(error)) {
+	s.gate.Pass(ctx.Done())
+	s.mu.Lock()
+	s.passed = append(s.passed, k)
+	s.mu.Unlock()
+	s.Store.SaveKey(ctx, k, done)
+}
+
+func (s *slowKeys) of(sender string) (all []queue.KeyState) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	for _, k := range s.passed {
+		if k.Sender == sender {
+			all = append(all, k)
+		}
+	}
+	return all
+}
+
+func TestWhatWasKnownOfAKeyBeforeItsPartitionWasLostIsNotStoredWhenItHasComeBack(t *testing.T) {
+	inFakeTime(t, xblsim.Options{}, func(t *testing.T, s *system) {
+		s.cfg.Plan.Limits.Windows = []plan.Window{{Max: 5, Per: time.Minute}}
+		slow := &slowKeys{}
+		s.wrap = func(inner dispatcher.Store) dispatcher.Store { slow.Store = inner; return slow }
+		wire := &embeddedtest.Wire{Server: s.server}
+		s.joinOver(wire)
+		pass(time.Second)
+		slow.gate.Shut()
+		s.publish(to("ada"), 1)
+		pass(100 * time.Millisecond)
+		s.publish(to("bob"), 1) // what is to be stored of it waits behind the other
+		pass(100 * time.Millisecond)
+		wire.Cut()
+		pass(5 * time.Second) // the lease ends
+		wire.Mend()
+		pass(2 * time.Second)
+		back := time.Now()
+		slow.gate.Open()
+		pass(10 * time.Millisecond)
+		for _, k := range slow.of("bob") {
+			assert.Falsef(t, k.Until.Before(back.Add(time.Minute)), "%+v is of before its partition was lost: another may have stored more", k)
+		}
+		pass(2 * time.Minute)
 		s.requireQueuesEmpty()
 	})
 }

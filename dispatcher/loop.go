@@ -3,6 +3,7 @@ package dispatcher
 import (
 	"context"
 	"errors"
+	"sync/atomic"
 	"time"
 
 	"github.com/invitedhq/invited/dispatcher/plan"
@@ -15,10 +16,10 @@ type loop struct {
 	*Dispatcher
 	plan     *plan.Planner
 	held     map[message]*held
-	owned    map[int]struct{} // partitions, those being given away in order among them
-	leaving  map[int]*leaving // partitions
-	settled  recent           // their endings are stored
-	counted  recent           // too late for their partition: they may come back
+	owned    map[int]*atomic.Bool // partitions, those being given away in order among them, and whether each was lost since
+	leaving  map[int]*leaving     // partitions
+	settled  recent               // their endings are stored
+	counted  recent               // too late for their partition: they may come back
 	kept     kept
 	storing  int            // endings and progress on their way
 	saves    int            // progress among them
@@ -63,7 +64,7 @@ func (d *Dispatcher) Run(ctx context.Context) error {
 	storing, giveUp := context.WithCancel(context.WithoutCancel(ctx))
 	l := &loop{
 		Dispatcher: d, plan: plan.New(d.cfg.Plan), held: make(map[message]*held),
-		owned: make(map[int]struct{}), leaving: make(map[int]*leaving),
+		owned: make(map[int]*atomic.Bool), leaving: make(map[int]*leaving),
 		calling: calling, callers: make(chan *plan.Call), outbox: newOutbox(),
 		saving: make(map[int]int), unstored: make(map[uint64]int), extended: time.Now(),
 		failures: failureLog{noSenders: d.cfg.ServerAudience},

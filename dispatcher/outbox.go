@@ -2,6 +2,7 @@ package dispatcher
 
 import (
 	"context"
+	"sync/atomic"
 
 	"github.com/invitedhq/invited/dispatcher/plan"
 	"github.com/invitedhq/invited/queue"
@@ -19,7 +20,8 @@ type outbox struct {
 // letter is what is to be stored: a key's state, or a job's progress or ending.
 type letter struct {
 	state    *plan.State
-	held     *held // the loop's; the outbox only passes it on
+	lost     *atomic.Bool // with state: its partition is lost, and what waited here may be older than what its next owner has stored
+	held     *held        // the loop's; the outbox only passes it on
 	delivery *queue.Delivery
 	progress *queue.Progress
 	ending   queue.Ending
@@ -52,6 +54,8 @@ func (o *outbox) run(ctx context.Context, d *Dispatcher, stop <-chan struct{}) {
 func (d *Dispatcher) post(ctx context.Context, x *letter) {
 	h, state := x.held, x.state
 	switch {
+	case state != nil && x.lost.Load():
+		d.stored.put(stored{state: state, err: queue.ErrLost})
 	case state != nil:
 		d.store.SaveKey(ctx, keyStateOf(*state), func(err error) { d.stored.put(stored{state: state, err: err}) })
 	case x.progress != nil:
