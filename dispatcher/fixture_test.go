@@ -4,6 +4,7 @@ import (
 	"context"
 	"encoding/json"
 	"errors"
+	"iter"
 	"log/slog"
 	"net"
 	"net/http"
@@ -231,22 +232,22 @@ func (s *system) ended() []queue.Result {
 // storedResults are in INVITE_RESULTS; ended also has what came twice, or was replaced.
 func (s *system) storedResults() []queue.Result {
 	s.t.Helper()
-	var results []queue.Result
-	for r, err := range s.reader.Results(s.t.Context(), queue.Filter{}) {
-		require.NoError(s.t, err)
-		results = append(results, r)
-	}
-	return results
+	return all(s.t, s.reader.Results(s.t.Context(), queue.Filter{}))
 }
 
 func (s *system) deadLetters() []queue.DeadLetter {
 	s.t.Helper()
-	var letters []queue.DeadLetter
-	for l, err := range s.reader.DeadLetters(s.t.Context(), queue.Filter{}) {
-		require.NoError(s.t, err)
-		letters = append(letters, l)
+	return all(s.t, s.reader.DeadLetters(s.t.Context(), queue.Filter{}))
+}
+
+// all reads to the end.
+func all[T any](t *testing.T, items iter.Seq2[T, error]) (read []T) {
+	t.Helper()
+	for x, err := range items {
+		require.NoError(t, err)
+		read = append(read, x)
 	}
-	return letters
+	return read
 }
 
 // ask asks NATS, and reads the answer's JSON.

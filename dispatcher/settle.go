@@ -58,7 +58,8 @@ func progressOf(h *held) queue.Progress {
 
 // noted takes note of what is stored now. The store retries by itself until
 // its context ends, so an ending that is not stored means that this worker is
-// stopping: the job stays unacknowledged and comes again.
+// stopping; or, with ErrLost, that it came too late. The job then stays
+// unacknowledged and comes again.
 func (l *loop) noted(s stored) {
 	h := s.held
 	if h == nil {
