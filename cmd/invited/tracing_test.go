@@ -140,6 +140,7 @@ func producerOf(t *testing.T, natsURL string) (*nats.Conn, *queue.Publisher) {
 func TestACallIsASpanInTheProducersTraceAndItsResultHasTheTraceparent(t *testing.T) {
 	const (
 		secret   = "lobby=very-secret-42"
+		sender   = "grace-hopper" // which no random UUID or commit spells, as they did "ada"
 		refused  = queue.XUID(2533274790000666)
 		cupTrace = "11111111111111111111111111111111"
 		cupSpan  = "2222222222222222"
@@ -147,7 +148,7 @@ func TestACallIsASpanInTheProducersTraceAndItsResultHasTheTraceparent(t *testing
 	collector := newTraceCollector(t)
 	sim := programs.Sim(t, "--fault-refuse", fmt.Sprint(refused))
 	worker := programs.Worker(t, harness.WorkerOptions{
-		API: sim.URL, Quota: harness.NoQuota, Tokens: harness.WriteTokens(t, "ada", "cup"),
+		API: sim.URL, Quota: harness.NoQuota, Tokens: harness.WriteTokens(t, sender, "cup"),
 		Env: []string{
 			"OTEL_EXPORTER_OTLP_ENDPOINT=" + collector.URL, "OTEL_SERVICE_NAME=invites-eu", "OTEL_BSP_SCHEDULE_DELAY=100",
 		},
@@ -170,7 +171,7 @@ func TestACallIsASpanInTheProducersTraceAndItsResultHasTheTraceparent(t *testing
 	}
 	// A player's request is throttled, once or more often, until it is not.
 	sim.SetFaults(fmt.Sprintf(`{"error503RetryAfter":1,"retryAfter":"1s","refusedXuids":["%d"]}`, refused))
-	status, _, errOut := programs.Run(t, harness.Invitectl, "send", "--nats-url", worker.NATS, "--title", "730", "--sender", "ada",
+	status, _, errOut := programs.Run(t, harness.Invitectl, "send", "--nats-url", worker.NATS, "--title", "730", "--sender", sender,
 		"--to", "2533274790000002,2533274790000003", "--connection", secret, "--traceparent", match)
 	require.Zero(t, status, errOut)
 	collector.linkedTo(matchSpan, atLeast(1))
@@ -212,13 +213,13 @@ func TestACallIsASpanInTheProducersTraceAndItsResultHasTheTraceparent(t *testing
 	}
 
 	// Nobody's trace, and its batch is not due yet.
-	send(queue.Address{TitleID: 730, Sender: "ada"}, "", 2533274790000001)
+	send(queue.Address{TitleID: 730, Sender: sender}, "", 2533274790000001)
 	ended("")
 
 	worker.Stop()
 	spans, raw := collector.taken()
 	assert.Equal(t, sim.Ledger().Calls, spans, "one span a call, the last ones as the worker ends")
-	assertSilent(t, map[string]string{"what the collector was sent": raw}, "s3cret", "very-secret", "2533274790", "ada", "finals")
+	assertSilent(t, map[string]string{"what the collector was sent": raw}, "s3cret", "very-secret", "2533274790", sender, "finals")
 	assert.NotContains(t, worker.Stderr(), "OpenTelemetry")
 }
 
