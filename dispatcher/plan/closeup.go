@@ -123,7 +123,7 @@ func (t *title) recipients() (n int) {
 
 // share is the part of its fullest window that a key has used.
 func (l *callLog) share(now time.Time) (most float64) {
-	if len(l.ends) == 0 && l.inFlight == 0 {
+	if l.ends.len() == 0 && l.inFlight == 0 {
 		return 0
 	}
 	for _, w := range l.windows {
@@ -138,8 +138,4 @@ func (l *callLog) usage(now time.Time) []Usage {
 		all = append(all, Usage{w, l.occupying(now, w)})
 	}
 	return all
-}
-
-func (l *callLog) occupying(now time.Time, w Window) int {
-	return l.inFlight + len(l.ends) - l.firstAfter(now.Add(-w.Per))
 }

@@ -107,8 +107,8 @@ func (k *key) measure(w *learnt, ends time.Time, retryAfter time.Duration) {
 	if !w.guessed || w.ends.IsZero() || span < retryAfter || (span-w.Per).Abs() <= retryRounding || 2*span < w.Per || 4*span > 7*w.Per {
 		return
 	}
-	next := k.log.firstAfter(w.ends.Add(-retryRounding))
-	if busy := next < len(k.log.ends) && k.log.ends[next].Sub(w.ends) < 2*retryRounding; span < w.Per || busy {
+	next := k.log.ends.firstAfter(w.ends.Add(-retryRounding))
+	if busy := next < k.log.ends.len() && k.log.ends.at(next).Sub(w.ends) < 2*retryRounding; span < w.Per || busy {
 		w.Per = span
 	}
 }
@@ -117,13 +117,14 @@ func (k *key) measure(w *learnt, ends time.Time, retryAfter time.Duration) {
 // service says will end: those it counted, the refused one left out.
 func (k *key) got(now time.Time, per, retryAfter time.Duration) int {
 	began := now.Add(retryAfter - retryRounding - per)
-	return len(k.log.ends) - k.log.firstAfter(began) + k.log.inFlight - 1
+	return k.log.answeredAfter(began) + k.log.inFlight - 1
 }
 
 // run is for how long the key has been calling without a pause of wait.
 func (k *key) run(now time.Time, wait time.Duration) time.Duration {
 	first := now
-	for _, end := range slices.Backward(k.log.ends) {
+	for i := k.log.ends.len() - 1; i >= 0; i-- {
+		end := k.log.ends.at(i)
 		if first.Sub(end) > wait {
 			break
 		}
@@ -188,7 +189,7 @@ func (k *key) raise(now time.Time) {
 			k.composed-w.calls < calmCalls {
 			continue
 		}
-		if used := len(k.log.ends) - k.log.firstAfter(now.Add(-w.Per)); used < w.Max {
+		if used := k.log.answeredAfter(now.Add(-w.Per)); used < w.Max {
 			continue
 		}
 		if !w.raisedAt.IsZero() {

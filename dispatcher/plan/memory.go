@@ -30,10 +30,13 @@ type Run = queue.CallRun
 // was: a key with a quota of thousands has a record of some hundred numbers.
 const exactRuns = 64
 
-func runsOf(now time.Time, ends []time.Time) []Run {
-	runs := make([]Run, 0, min(len(ends), 4*exactRuns))
-	for _, end := range slices.Backward(ends) {
-		if len(ends) > exactRuns && len(runs) > 0 {
+func (l *callLog) runs(now time.Time) []Run {
+	first := l.ends.firstAfter(now.Add(-l.longest()))
+	many := l.ends.len() - first
+	runs := make([]Run, 0, min(many, 4*exactRuns))
+	for i := l.ends.len() - 1; i >= first; i-- {
+		end := l.ends.at(i)
+		if many > exactRuns && len(runs) > 0 {
 			if last := &runs[len(runs)-1]; last.At.Sub(end) <= now.Sub(last.At)/16 {
 				last.N++
 				continue
@@ -73,9 +76,8 @@ func (p *Planner) Changed(now time.Time) []State {
 }
 
 func (k *key) state(now time.Time) State {
-	counting := k.log.ends[k.log.firstAfter(now.Add(-k.log.longest())):]
 	s := State{
-		Key: k.id, Partition: k.partition, Calls: runsOf(now, counting), Open: k.log.inFlight,
+		Key: k.id, Partition: k.partition, Calls: k.log.runs(now), Open: k.log.inFlight,
 		Until: k.idleAt(), Made: k.composed,
 	}
 	for _, w := range k.learnt {
@@ -119,7 +121,7 @@ func (k *key) suspect(now time.Time) {
 		return
 	}
 	k.suspected = true
-	k.log.ends = append(k.log.ends, now)
+	k.log.ends.add(now)
 }
 
 // Remember takes over what another worker, or this one before a restart, knew
@@ -144,11 +146,11 @@ func (p *Planner) Remember(now time.Time, s State) {
 		at := now.Add(min(0, r.At.Sub(now)))
 		for range r.N {
 			if len(k.log.windows) > 0 {
-				k.log.ends = append(k.log.ends, at)
+				k.log.ends.add(at)
 			}
 		}
 	}
-	slices.SortFunc(k.log.ends, time.Time.Compare)
+	k.log.ends.sort()
 	k.log.prune(now)
 	if left := s.Blocked.Sub(now); !s.Blocked.IsZero() && left > 0 {
 		k.block(now, now.Add(left))
@@ -182,8 +184,8 @@ func (p *Planner) Lose(now time.Time, partition int) {
 			continue
 		}
 		u := untold{blocked: k.blocked, until: k.blocked}
-		if len(k.log.windows) > 0 && len(k.log.ends) > 0 {
-			u.calls, u.at = int(k.composed-k.recorded), k.log.ends[len(k.log.ends)-1]
+		if len(k.log.windows) > 0 && k.log.ends.len() > 0 {
+			u.calls, u.at = int(k.composed-k.recorded), k.log.ends.last()
 		}
 		if u.calls > 0 {
 			u.until = later(u.until, u.at.Add(k.log.longest()))
@@ -208,7 +210,7 @@ func (p *Planner) recall(k *key) {
 	}
 	delete(p.untold, k.id)
 	for range u.calls {
-		k.log.ends = append(k.log.ends, u.at)
+		k.log.ends.add(u.at)
 	}
 	k.composed += uint64(u.calls)
 	k.blocked = u.blocked

@@ -210,11 +210,12 @@ func TestARecordOfManyCallsIsShortAndNeverCountsTooFew(t *testing.T) {
 			require.True(t, state.Calls[i-1].At.Before(r.At))
 		}
 	}
-	assert.Equal(t, len(w.planner.keys[Key{"cup", 730}].log.ends), total)
+	assert.Equal(t, w.planner.keys[Key{"cup", 730}].log.ends.len(), total)
 	next := newWorld(t, Config{Limits: Limits{Windows: many}}, &service{offset: -1, windows: many})
 	next.planner.Remember(w.now, state)
-	for i, end := range next.planner.keys[Key{"cup", 730}].log.ends[:total] {
-		require.False(t, end.Before(w.planner.keys[Key{"cup", 730}].log.ends[i]), "a call counts longer, never shorter")
+	for i := range total {
+		was, is := w.planner.keys[Key{"cup", 730}].log.ends.at(i), next.planner.keys[Key{"cup", 730}].log.ends.at(i)
+		require.False(t, is.Before(was), "a call counts longer, never shorter")
 	}
 }
 

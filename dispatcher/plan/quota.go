@@ -2,7 +2,6 @@ package plan
 
 import (
 	"math"
-	"slices"
 	"time"
 )
 
@@ -15,7 +14,7 @@ type callLog struct {
 	windows  []Window
 	unknown  bool // no windows are configured: calls are kept to find them out
 	inFlight int
-	ends     []time.Time // answered calls that still occupy a window, oldest first
+	ends     moments // when calls were answered that still occupy a window
 }
 
 // free reports whether one more call may be sent now that leaves this share of
@@ -32,11 +31,11 @@ func (l *callLog) freeIn(now time.Time, windows []Window, reserve float64) (bool
 		if room < 0 {
 			return false, time.Time{}
 		}
-		occupying := len(l.ends) - l.firstAfter(now.Add(-w.Per))
+		occupying := l.answeredAfter(now.Add(-w.Per))
 		if occupying <= room {
 			continue
 		}
-		if open := l.ends[len(l.ends)-room-1].Add(w.Per); open.After(at) {
+		if open := l.ends.at(l.ends.len() - room - 1).Add(w.Per); open.After(at) {
 			at = open
 		}
 	}
@@ -61,13 +60,14 @@ func (l *callLog) turn(now time.Time, n int, windows []Window) time.Time {
 
 // slot is when the i-th slot of a window is free, the earliest first.
 func (l *callLog) slot(now time.Time, w Window, i int) time.Time {
-	occupying := l.ends[l.firstAfter(now.Add(-w.Per)):]
-	i -= w.Max - len(occupying) - l.inFlight // the free ones come first
+	first := l.ends.firstAfter(now.Add(-w.Per))
+	occupying := l.ends.len() - first
+	i -= w.Max - occupying - l.inFlight // the free ones come first
 	switch {
 	case i < 0:
 		return now
-	case i < len(occupying):
-		return occupying[i].Add(w.Per)
+	case i < occupying:
+		return l.ends.at(first + i).Add(w.Per)
 	}
 	return now.Add(w.Per)
 }
@@ -85,16 +85,16 @@ func (l *callLog) answered(now time.Time, reached bool) {
 	l.inFlight--
 	l.prune(now)
 	if reached && (len(l.windows) > 0 || l.unknown) {
-		l.ends = append(l.ends, now)
+		l.ends.add(now)
 	}
 }
 
 // emptyAt is when the last answered call leaves its last window.
 func (l *callLog) emptyAt() time.Time {
-	if len(l.ends) == 0 {
+	if l.ends.len() == 0 {
 		return time.Time{}
 	}
-	return l.ends[len(l.ends)-1].Add(l.longest())
+	return l.ends.last().Add(l.longest())
 }
 
 func (l *callLog) prune(now time.Time) {
@@ -102,15 +102,15 @@ func (l *callLog) prune(now time.Time) {
 	if l.unknown {
 		reach = max(reach, unknownFor)
 	}
-	if len(l.ends) == 0 || len(l.ends) <= maxEnds && l.ends[0].After(now.Add(-reach)) {
+	if l.ends.len() == 0 || l.ends.len() <= maxEnds && l.ends.at(0).After(now.Add(-reach)) {
 		return // none is old, as after most calls
 	}
-	n := l.firstAfter(now.Add(-l.longest()))
+	n := l.ends.firstAfter(now.Add(-l.longest()))
 	if l.unknown {
-		n = min(n, max(l.firstAfter(now.Add(-unknownFor)), len(l.ends)-maxEnds))
+		n = min(n, max(l.ends.firstAfter(now.Add(-unknownFor)), l.ends.len()-maxEnds))
 	}
-	if n > len(l.ends)/4 { // now and then: it moves all others
-		l.ends = slices.Delete(l.ends, 0, n)
+	if n > l.ends.len()/4 { // now and then: it moves all others
+		l.ends.drop(n)
 	}
 }
 
@@ -128,14 +128,9 @@ func (l *callLog) longest() time.Duration {
 	return d
 }
 
-// firstAfter is the index of the first end after t: a call whose answer came
-// exactly Per ago no longer occupies its window.
-func (l *callLog) firstAfter(t time.Time) int {
-	i, _ := slices.BinarySearchFunc(l.ends, t, func(end, t time.Time) int {
-		if end.After(t) {
-			return 1
-		}
-		return -1
-	})
-	return i
+// occupying is how many calls occupy a window: one whose answer came exactly Per ago no longer does.
+func (l *callLog) occupying(now time.Time, w Window) int {
+	return l.inFlight + l.answeredAfter(now.Add(-w.Per))
 }
+
+func (l *callLog) answeredAfter(t time.Time) int { return l.ends.len() - l.ends.firstAfter(t) }

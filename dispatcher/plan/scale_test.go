@@ -155,7 +155,7 @@ func TestAJobAndAKeyTakeLittleMemory(t *testing.T) {
 				p.Remember(now, State{Key: Key{fmt.Sprint("player-", i), 730}, Calls: []Run{{At: now, N: 1}}})
 			}
 		}},
-		{"a key without jobs that made 50 calls lately", 4000, func(p *Planner) {
+		{"a key without jobs that made 50 calls lately", 2000, func(p *Planner) {
 			calls := make([]Run, 50)
 			for i := range calls {
 				calls[i] = Run{At: now, N: 1}
@@ -173,6 +173,25 @@ func TestAJobAndAKeyTakeLittleMemory(t *testing.T) {
 		row(t, c.name, each)
 		assert.Less(t, each, c.most, c.name)
 	}
+}
+
+// TestAKeyOfUnknownQuotaKeepsItsCallsInFifteenKilobytes: at full pace there are thousands of such keys, each with all the calls it may keep.
+func TestAKeyOfUnknownQuotaKeepsItsCallsInFifteenKilobytes(t *testing.T) {
+	now := time.Unix(1_700_000_000, 0)
+	logs := make([]callLog, 100)
+	before := heapInUse()
+	for i := range logs {
+		logs[i].unknown = true
+		for call := range 2 * maxEnds {
+			logs[i].start()
+			logs[i].answered(now.Add(time.Duration(call)*100*time.Millisecond), true)
+		}
+		assert.GreaterOrEqual(t, logs[i].ends.len(), maxEnds, "the last ones are kept, to find the quota out")
+	}
+	each := (heapInUse() - before) / uint64(len(logs))
+	runtime.KeepAlive(logs)
+	row(t, "a key of unknown quota", each)
+	assert.Less(t, each, uint64(15_000))
 }
 
 func heapInUse() uint64 {
