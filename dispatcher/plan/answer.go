@@ -130,32 +130,33 @@ func (p *Planner) unauthorized(now time.Time, k *key, c *Call, err *xbl.Error) {
 func (p *Planner) transient(now time.Time, k *key, c *Call, err *xbl.Error) {
 	c.attempted()
 	for _, w := range c.parcels {
-		w.failed = err
 		if !w.prune(now, p.die) {
 			if w.narrowing != nil {
 				p.narrow(now, k, w.narrowing)
 			}
 			continue
 		}
+		if w.trouble == nil {
+			w.trouble = &trouble{retry: p.cfg.Retry()}
+		}
+		t := w.trouble
+		t.last = err
 		if k.title.outage() {
 			p.park(now, w, back) // not in front: it may be what fails, and is not to ask for all others again
 			continue
 		}
 		if k.title.through.After(c.Started) {
-			w.failures++
-			if w.failures >= p.cfg.MaxAttempts {
+			t.failures++
+			if t.failures >= p.cfg.MaxAttempts {
 				p.bury(now, w, deadOf(queue.Exhausted, err))
 				continue
 			}
 		} else {
-			w.uncounted = c.Started
-		}
-		if w.retry == nil {
-			w.retry = p.cfg.Retry()
+			t.uncounted = c.Started
 		}
 		k.backingOff++
 		w.join()
-		p.alarms.set(&w.alarm, now.Add(w.retry.NextBackOff()), w)
+		p.alarms.set(&t.alarm, now.Add(t.retry.NextBackOff()), w)
 	}
 }
 
@@ -164,12 +165,13 @@ func (p *Planner) transient(now time.Time, k *key, c *Call, err *xbl.Error) {
 func (w *parcel) wake(p *Planner, now time.Time) {
 	k := p.keys[w.job().Key]
 	p.unpark(w)
-	if t := k.title; !w.uncounted.IsZero() && t.through.After(w.uncounted) && !t.openedAt.After(w.uncounted) {
-		w.failures++
+	t := w.trouble
+	if title := k.title; !t.uncounted.IsZero() && title.through.After(t.uncounted) && !title.openedAt.After(t.uncounted) {
+		t.failures++
 	}
-	w.uncounted = time.Time{}
-	if w.failures >= p.cfg.MaxAttempts {
-		p.bury(now, w, deadOf(queue.Exhausted, w.failed))
+	t.uncounted = time.Time{}
+	if t.failures >= p.cfg.MaxAttempts {
+		p.bury(now, w, deadOf(queue.Exhausted, t.last))
 	} else {
 		p.park(now, w, front)
 	}

@@ -20,16 +20,21 @@ type parcel struct {
 	calls     int        // that it was in; of what is narrowed, the refused one counts as one
 	narrowing *narrowing // not nil: travels alone, and its answer goes there
 
-	failures  int             // transient failures of its own
-	failed    *xbl.Error      // the last of them
-	uncounted time.Time       // start of the failed call of which it is open whose failure it was; zero: none
-	retry     backoff.BackOff // nil until the first failure
-	alarm     alarm           // the end of its backoff
+	trouble *trouble // nil until the first transient failure: most have none, and tens of thousands wait
 
 	line             *line // where it waits; nil while it is in a call or backs off
 	inOrder, inMates element[parcel]
 
 	room [1]span // of spans: most have one
+}
+
+// trouble is what a parcel has whose calls failed.
+type trouble struct {
+	failures  int        // of its own
+	last      *xbl.Error // which may not be its own
+	uncounted time.Time  // start of the failed call of which it is open whose failure it was; zero: none
+	retry     backoff.BackOff
+	alarm     alarm // the end of its backoff
 }
 
 // cut takes the next parcel off a job: at most a full call of what is open. A
@@ -86,7 +91,7 @@ type share struct{ connectionString, platform string }
 // alone reports whether the parcel may not share a call. Half its attempts
 // gone, it may be what breaks the calls it is in: others must not die of it.
 func (w *parcel) alone(maxAttempts int) bool {
-	return w.narrowing != nil || 2*w.failures >= maxAttempts
+	return w.narrowing != nil || w.trouble != nil && 2*w.trouble.failures >= maxAttempts
 }
 
 // join and leave keep the jobs' lists of their parcels, which expiry walks.

@@ -290,7 +290,7 @@ func (p *Planner) unpark(w *parcel) {
 		w.line.take(w)
 		k.turn(nil)
 	} else {
-		p.alarms.clear(&w.alarm)
+		p.alarms.clear(&w.trouble.alarm)
 		k.backingOff--
 	}
 	w.leave()
