@@ -83,10 +83,10 @@ func (h *held) describe() *JobInHand {
 		ID: x.ID(), Stream: x.Stream, Sequence: x.Sequence, Address: x.Address, PublishedAt: x.PublishedAt,
 		State: JobParked, Recipients: len(x.Job.InvitedUsers),
 	}
-	dead := h.end.Dead
+	var dead []queue.Dead
 	switch {
 	case h.ending:
-		j.State, j.Sent, j.Attempts = JobStoring, h.end.Sent, h.end.Attempts
+		j.State, j.Sent, j.Attempts, dead = JobStoring, h.end.Sent, h.end.Attempts, h.end.Dead
 	case h.job != nil:
 		j.Sent, j.Attempts, dead = h.job.Sent, h.job.Attempts, h.job.Dead
 		if h.job.InCall() {

@@ -44,12 +44,12 @@ type held struct {
 	job      *plan.Job       // nil: it is none, or is not to be sent
 	ending   bool            // its ending is being stored
 	call     uint64          // that it was in last, while its ending is being stored; 0: none
-	end      queue.Ending
-	saving   int  // records of progress on their way
-	unsaved  bool // one of them could not be stored: this worker is stopping
-	leaving  bool // its partition is given away, or its campaign withdrawn
-	lost     bool // or was taken
-	done     bool // and nothing of the job is in a call any more
+	end      *queue.Ending   // once there is one: most that are held wait, and have none
+	saving   int             // records of progress on their way
+	unsaved  bool            // one of them could not be stored: this worker is stopping
+	leaving  bool            // its partition is given away, or its campaign withdrawn
+	lost     bool            // or was taken
+	done     bool            // and nothing of the job is in a call any more
 
 	planned plan.Job // what job points to: one allocation for both
 }

@@ -14,7 +14,7 @@ import (
 // settle has a job's ending stored. Until that is done the job stays held.
 func (l *loop) settle(h *held, e queue.Ending) {
 	h.ending = true
-	h.end = e
+	h.end = &e
 	if h.again != nil {
 		h.delivery = h.again // its lease is the one that counts
 	}

@@ -57,7 +57,7 @@ func messageOf(nc *nats.Conn, m jetstream.Msg) (message, error) {
 	}
 	return message{
 		subject: m.Subject(), header: m.Headers(), data: m.Data(), stream: meta.Stream, sequence: meta.Sequence.Stream,
-		stored: meta.Timestamp, delivered: meta.NumDelivered, lease: lease{nc: nc, reply: m.Reply()},
+		stored: meta.Timestamp, delivered: meta.NumDelivered, lease: lease{nc: nc, reply: m.Reply(), sequence: meta.Sequence.Stream},
 	}, nil
 }
 

@@ -16,14 +16,19 @@ type hand struct {
 	size  int  // how much may be in hand, in units of cost
 	alone bool // of one key only: nobody waits behind it, so nothing of it is set aside
 	total int
-	jobs  map[uint64]*handKey // in hand, by sequence
-	loads map[uint64]load
+	jobs  map[uint64]handed   // in hand, by sequence
 	keys  map[string]*handKey // by subject
 	stuck int                 // what of total is of keys with jobs aside
 	gone  int                 // how much has left it
 	went  time.Time           // when the last of it did, or the first job came into the empty hand
 	asked list.List           // of *handKey: those with jobs aside, in turn
 	aside map[uint64]*ref     // by sequence
+}
+
+// handed is a job in hand.
+type handed struct {
+	key *handKey
+	load
 }
 
 // handKey is one key's part of it.
@@ -62,8 +67,7 @@ const (
 
 func newHand(size int, alone bool) *hand {
 	return &hand{
-		size: size, alone: alone, jobs: make(map[uint64]*handKey), loads: make(map[uint64]load),
-		keys: make(map[string]*handKey), aside: make(map[uint64]*ref),
+		size: size, alone: alone, jobs: make(map[uint64]handed), keys: make(map[string]*handKey), aside: make(map[uint64]*ref),
 	}
 }
 
@@ -127,7 +131,7 @@ func (h *hand) stalled(now time.Time, k *handKey) bool {
 func (h *hand) least() int { return min(handMin, h.size) }
 
 func (h *hand) put(now time.Time, k *handKey, sequence uint64, l load) {
-	if h.jobs[sequence] != nil {
+	if _, again := h.jobs[sequence]; again {
 		return
 	}
 	if k.cost == 0 {
@@ -136,7 +140,7 @@ func (h *hand) put(now time.Time, k *handKey, sequence uint64, l load) {
 	if h.total == 0 {
 		h.went = now
 	}
-	h.jobs[sequence], h.loads[sequence] = k, l
+	h.jobs[sequence] = handed{k, l}
 	h.add(k, l)
 }
 
@@ -151,15 +155,14 @@ func (h *hand) add(k *handKey, l load) {
 
 // left takes a job out of the hand, where it is in it.
 func (h *hand) left(now time.Time, sequence uint64) {
-	k := h.jobs[sequence]
-	if k == nil {
+	job, ok := h.jobs[sequence]
+	if !ok {
 		return
 	}
-	l := h.loads[sequence]
+	k := job.key
 	delete(h.jobs, sequence)
-	delete(h.loads, sequence)
-	h.add(k, load{-l.cost, -l.recipients})
-	h.gone += l.cost
+	h.add(k, load{-job.cost, -job.recipients})
+	h.gone += job.cost
 	h.went, k.moved, k.before = now, now, h.gone
 	h.forget(k)
 }

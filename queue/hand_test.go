@@ -83,8 +83,8 @@ func TestAKeyThatMissesItsTurnIsSetAside(t *testing.T) {
 	for free := range 2 * size { // the others go on
 		require.Equal(t, waitFor, h.admit(now, 0, "blocked", size, load{1, 1}), "after %d of others", free)
 		now = now.Add(time.Millisecond)
-		for sequence, k := range h.jobs {
-			if k.subject == "free" {
+		for sequence, job := range h.jobs {
+			if job.key.subject == "free" {
 				h.left(now, sequence)
 				break
 			}

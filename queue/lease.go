@@ -11,11 +11,11 @@ import (
 // hours keeps what was decoded of it, and not its bytes as well. JetStream
 // takes these words on the message's reply subject.
 type lease struct {
-	nc    *nats.Conn
-	reply string
-	ended func() // told when the job leaves this worker's hands; nil: nobody
-
-	remove uint64 // the message's sequence, where reply deletes it in the place of an acknowledgement; 0: it was delivered
+	nc       *nats.Conn
+	reply    string
+	sequence uint64  // the message's
+	hand     *inHand // which the job leaves with the lease; nil: it is in none
+	deletes  bool    // reply deletes the message, in the place of an acknowledgement: it was not delivered
 }
 
 // The words of JetStream's acknowledgements.
@@ -28,7 +28,7 @@ const (
 func (l lease) ack() error { return l.end(wordAck) }
 
 func (l lease) extend() error {
-	if l.remove != 0 {
+	if l.deletes {
 		return nil
 	}
 	return l.nc.Publish(l.reply, []byte(wordExtend))
@@ -43,10 +43,10 @@ func (l lease) release(delay time.Duration) error {
 }
 
 func (l lease) end(word string) error {
-	if l.ended != nil {
-		l.ended()
+	if l.hand != nil {
+		l.hand.left(time.Now(), l.sequence)
 	}
-	if l.remove != 0 {
+	if l.deletes {
 		return l.removed(word)
 	}
 	return l.nc.Publish(l.reply, []byte(word))

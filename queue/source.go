@@ -335,7 +335,7 @@ func (s *source) fetch(ctx context.Context, refs []ref) {
 	fetching.Wait()
 	for i, r := range refs {
 		lease := r.lease
-		lease.ended = func() { s.inHand.left(time.Now(), r.sequence) }
+		lease.hand = s.inHand
 		m := fetched[i]
 		if m == nil {
 			_ = lease.release(time.Second)
@@ -368,7 +368,7 @@ func (s *source) stored(ctx context.Context, r ref) *jetstream.RawStreamMsg {
 }
 
 func (s *source) deliver(ctx context.Context, d *Delivery) {
-	d.lease.ended = func() { s.inHand.left(time.Now(), d.Sequence) }
+	d.lease.hand = s.inHand
 	s.takeover.handed.Store(max(s.takeover.handed.Load(), d.Sequence)) // there is no other writer
 	d.over = s.q.tenureOver(s.partition)
 	d.Partition, d.MaybeSent = s.partition, s.takeover.suspects(d)

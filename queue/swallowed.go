@@ -63,7 +63,7 @@ func (s *source) swallowedMessage(m *jetstream.RawStreamMsg) *message {
 	name := s.stream.CachedInfo().Config.Name
 	return &message{
 		subject: m.Subject, header: m.Header, data: m.Data, stream: name, sequence: m.Sequence, stored: m.Time, delivered: 1,
-		lease: lease{nc: s.q.nc, reply: jetstream.DefaultAPIPrefix + "STREAM.MSG.DELETE." + name, remove: m.Sequence},
+		lease: lease{nc: s.q.nc, reply: jetstream.DefaultAPIPrefix + "STREAM.MSG.DELETE." + name, sequence: m.Sequence, deletes: true},
 	}
 }
 
@@ -72,5 +72,5 @@ func (l lease) removed(word string) error {
 	if word != wordAck {
 		return nil // it comes again by itself
 	}
-	return l.nc.Publish(l.reply, fmt.Appendf(nil, `{"seq":%d,"no_erase":true}`, l.remove))
+	return l.nc.Publish(l.reply, fmt.Appendf(nil, `{"seq":%d,"no_erase":true}`, l.sequence))
 }

@@ -25,7 +25,7 @@ func NewTransport(maxInFlight int) *http.Transport {
 		DisableCompression:     true,
 		MaxResponseHeaderBytes: 64 << 10,
 		// Tokens are some kilobytes: a whole request leaves in one write.
-		WriteBufferSize: 16 << 10,
+		WriteBufferSize: 8 << 10,
 		HTTP2: &http.HTTP2Config{
 			// A connection whose other end vanished would otherwise swallow calls until TCP gives up, many minutes later.
 			SendPingTimeout: 15 * time.Second,
