@@ -196,7 +196,8 @@ func (c *campaigns) start(subject string) {
 	r := &campaign{
 		source: c.q.newSource(sourceConfig{
 			stream: CampaignsStream, name: campaignConsumer(subject), subject: subject,
-			window: c.q.opts.CampaignMaxInHand, partition: n, claim: claim, steer: c.terms.at(subject, c.q.clock.toServer(time.Now())),
+			window: c.window(), most: c.q.opts.CampaignMaxInHand, partition: n, claim: claim,
+			steer: c.terms.at(subject, c.q.clock.toServer(time.Now())),
 		}, c.worker),
 		stop: stop, stopped: make(chan struct{}),
 	}
@@ -206,6 +207,16 @@ func (c *campaigns) start(subject string) {
 		defer stop()
 		r.run(ctx)
 	}()
+}
+
+// leastOfCampaign jobs of a campaign fill two calls, if each has one recipient.
+const leastOfCampaign = 32
+
+// window is how many jobs of a campaign that starts now may be in hand: of a thousand that wait for their quota, as many each as of a
+// single one would be gigabytes. c.mu is held.
+func (c *campaigns) window() int {
+	part := c.q.opts.CampaignsInHand / (len(c.running) + 1)
+	return min(c.q.opts.CampaignMaxInHand, max(leastOfCampaign, part))
 }
 
 // steer has each campaign whose terms have changed go by them: its source ends,

@@ -115,6 +115,22 @@ func TestAPausedCampaignStaysPaused(t *testing.T) {
 	})
 }
 
+func TestManyCampaignsShareWhatAWorkerHasInHand(t *testing.T) {
+	inFakeTime(t, queue.Options{CampaignMaxInHand: 100, CampaignsInHand: 200}, func(t *testing.T, f *fixture) {
+		w := f.consume()
+		for n, want := range []int{100, 100, 66, 50, 40, 33, 32, 32} {
+			a := queue.Address{TitleID: 100, Sender: "alice", Campaign: fmt.Sprint("cup-", n)}
+			for i := range 101 {
+				f.publish(a, job(fmt.Sprint(i)))
+			}
+			for range want {
+				require.Equal(t, a, w.next().Address)
+			}
+			w.none(2 * time.Second)
+		}
+	})
+}
+
 func TestOneCampaignDoesNotFillAnothersWindow(t *testing.T) {
 	inFakeTime(t, queue.Options{CampaignMaxInHand: 5}, func(t *testing.T, f *fixture) {
 		w := f.consume()

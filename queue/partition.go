@@ -222,7 +222,7 @@ func (p *partition) learn(ctx context.Context, c claim) (keys []KeyState, err er
 func (p *partition) consume(ctx context.Context, cancel context.CancelCauseFunc, c claim) bool {
 	s := p.q.newSource(sourceConfig{
 		stream: JobsStream, name: "partition-" + strconv.Itoa(p.n), subject: partPrefix + strconv.Itoa(p.n) + ".*.*",
-		window: p.q.opts.MaxInHand, partition: p.n, claim: c,
+		window: p.q.opts.MaxInHand, most: p.q.opts.MaxInHand, partition: p.n, claim: c,
 	}, p.worker)
 	var pulling sync.WaitGroup
 	pulling.Go(func() { s.run(ctx) })

@@ -20,6 +20,7 @@ type Options struct {
 	AckWait           time.Duration // a delivery's lease, at least 1 s; 30 s
 	MaxInHand         int           // jobs of one partition in hand; more are set aside; 512
 	CampaignMaxInHand int           // jobs of one campaign in hand; 160
+	CampaignsInHand   int           // and of all of them, where they are many: each has its part, but 32 at the least; 4,096
 	KeepCampaigns     time.Duration // records of a campaign, after the last was written and nothing of it waits; at least 48 h; 30 days
 	MaxPending        int           // endings and progress on their way to the streams; 4,096
 
@@ -32,6 +33,7 @@ func (o Options) withDefaults() (Options, error) {
 	o.AckWait = or(o.AckWait, 30*time.Second)
 	o.MaxInHand = or(o.MaxInHand, 512)
 	o.CampaignMaxInHand = or(o.CampaignMaxInHand, 160)
+	o.CampaignsInHand = or(o.CampaignsInHand, 4096)
 	o.KeepCampaigns = or(o.KeepCampaigns, 30*24*time.Hour)
 	o.MaxPending = or(o.MaxPending, 4096)
 	o.Logger = or(o.Logger, slog.Default())
@@ -44,7 +46,7 @@ func (o Options) withDefaults() (Options, error) {
 		return o, fmt.Errorf("ack wait %s: at least 1s is needed", o.AckWait)
 	case o.KeepCampaigns < 2*resultsKept: // a tally that is removed before its results would be made anew
 		return o, fmt.Errorf("campaigns kept for %s: at least %s is needed", o.KeepCampaigns, 2*resultsKept)
-	case o.MaxInHand < 1 || o.CampaignMaxInHand < 1 || o.MaxPending < 1:
+	case o.MaxInHand < 1 || o.CampaignMaxInHand < 1 || o.CampaignsInHand < 1 || o.MaxPending < 1:
 		return o, errors.New("limits of pending messages must be above 0")
 	}
 	return o, nil

@@ -55,19 +55,20 @@ type source struct {
 type sourceConfig struct {
 	stream, name, subject string
 	window                int // unacknowledged jobs
+	most                  int // the window of any owner
 	partition             int
 	claim                 claim
 	steer                 steer
 }
 
 func (q *Queue) newSource(c sourceConfig, worker Worker) *source {
-	window, oneKey := c.window, c.stream == CampaignsStream
+	window, most, oneKey := c.window, c.most, c.stream == CampaignsStream
 	if !oneKey {
-		window *= asideFactor
+		window, most = window*asideFactor, most*asideFactor
 	}
 	s := &source{
 		q: q, stream: q.streams[c.stream], partition: c.partition, steer: c.steer, worker: worker, inHand: newInHand(c.window, oneKey),
-		takeover: takeover{claim: c.claim, window: window},
+		takeover: takeover{claim: c.claim, window: most},
 		cfg: jetstream.ConsumerConfig{
 			Durable:       c.name,
 			Description:   c.subject,

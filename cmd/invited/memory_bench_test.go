@@ -21,7 +21,7 @@ const maxMemory = 150
 // jobs of one recipient and 1,000 keys, which is the most jobs that it can be.
 func BenchmarkQuotaMemoryWaiting(b *testing.B) {
 	const campaigns, bulk, keys, interactive = 100, 1_000_000, 1_000, 40_000
-	const window = 160 // jobs of a campaign that a worker has in hand, at the least
+	const window = 4096 / campaigns // jobs of each campaign that a worker has in hand, at the least
 	// One token for all senders, which the simulator takes for one key: one call goes through, all other keys are blocked.
 	s := newStage(b, "--quota", "1/1h")
 	s.sim.Invite(benchTitle, harness.Token)
