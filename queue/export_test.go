@@ -23,6 +23,14 @@ func (q *Queue) LoadProgress(ctx context.Context, d *Delivery) (Progress, bool, 
 }
 
 // LearnEndings reads what has ended.
+// WorkerName is what this worker is called among the others; empty: it consumes nothing.
+func (q *Queue) WorkerName() string {
+	if m := q.members.Load(); m != nil {
+		return m.me
+	}
+	return ""
+}
+
 func (q *Queue) LearnEndings(ctx context.Context) error { return q.endings.learn(ctx) }
 
 // ResultMessage is what Settle stores of how a job ended.

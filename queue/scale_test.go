@@ -5,7 +5,6 @@ import (
 	"encoding/json"
 	"fmt"
 	"runtime"
-	"strconv"
 	"strings"
 	"sync"
 	"testing"
@@ -23,7 +22,7 @@ import (
 //
 //	go test ./queue -run '^$' -bench . -benchtime 1x
 
-// crew is idle workers on a cluster, and who owns what, as their own records say it.
+// crew is idle workers on a cluster, and who has what.
 type crew struct {
 	b          *testing.B
 	cluster    *cluster
@@ -31,11 +30,10 @@ type crew struct {
 	partitions int
 	workers    []*idler
 
-	mu     sync.Mutex
-	alive  map[string]bool
-	gone   map[string]bool // what they said last may still be on its way
-	owners map[int]string
-	owned  map[int]*idler
+	mu    sync.Mutex
+	alive map[string]bool
+	gone  map[string]bool // what they said last may still be on its way
+	owned map[int]*idler
 }
 
 // idler is a worker whose jobs take no time.
@@ -51,7 +49,7 @@ type idler struct {
 func newCrew(b *testing.B, c *cluster, replicas, partitions int) *crew {
 	b.Helper()
 	cr := &crew{
-		b: b, cluster: c, partitions: partitions, alive: make(map[string]bool), gone: make(map[string]bool), owners: make(map[int]string), owned: make(map[int]*idler),
+		b: b, cluster: c, partitions: partitions, alive: make(map[string]bool), gone: make(map[string]bool), owned: make(map[int]*idler),
 		opts: queue.Options{Replicas: replicas, Partitions: partitions, Logger: discard()},
 	}
 	nc := c.connect()
@@ -62,7 +60,7 @@ func newCrew(b *testing.B, c *cluster, replicas, partitions int) *crew {
 			_ = js.DeleteStream(context.WithoutCancel(b.Context()), name)
 		}
 	})
-	_, err = nc.Subscribe("invites.workers.>", cr.heard)
+	_, err = nc.Subscribe("invites.workers.alive.*", cr.heard)
 	require.NoError(b, err)
 	require.NoError(b, nc.Flush())
 	return cr
@@ -70,8 +68,7 @@ func newCrew(b *testing.B, c *cluster, replicas, partitions int) *crew {
 
 func (cr *crew) heard(m *nats.Msg) {
 	var r struct {
-		Worker                  string
-		Released, Left, Leaving bool
+		Left, Leaving bool
 	}
 	if json.Unmarshal(m.Data, &r) != nil {
 		return
@@ -79,13 +76,6 @@ func (cr *crew) heard(m *nats.Msg) {
 	last := m.Subject[strings.LastIndexByte(m.Subject, '.')+1:]
 	cr.mu.Lock()
 	defer cr.mu.Unlock()
-	if n, err := strconv.Atoi(last); err == nil && strings.Contains(m.Subject, ".owner.") {
-		cr.owners[n] = r.Worker
-		if r.Released {
-			cr.owners[n] = ""
-		}
-		return
-	}
 	cr.alive[last] = !r.Left && !r.Leaving && !cr.gone[last]
 }
 
@@ -137,11 +127,14 @@ func (w *idler) Disown(_ context.Context, partition int, _ bool) bool {
 
 // leave stops a worker in order, or without a word.
 func (cr *crew) leave(w *idler, crash bool) {
+	if w.stop == nil { // it could not be opened
+		w.nc.Close()
+		return
+	}
 	cr.mu.Lock()
+	name := w.queue.WorkerName()
+	cr.alive[name], cr.gone[name] = false, true
 	for n, owner := range cr.owned {
-		if owner == w {
-			cr.alive[cr.owners[n]], cr.gone[cr.owners[n]] = false, true
-		}
 		if owner == w && crash {
 			delete(cr.owned, n)
 		}
@@ -149,9 +142,6 @@ func (cr *crew) leave(w *idler, crash bool) {
 	cr.mu.Unlock()
 	if crash {
 		w.nc.Close()
-	}
-	if w.stop == nil {
-		return // it could not be opened
 	}
 	w.stop()
 	w.gone = true
@@ -195,7 +185,7 @@ func (cr *crew) unsettled() string {
 		switch {
 		case cr.owned[n] == nil:
 			idle++
-		case cr.owners[n] != queue.Preferred(n, names):
+		case cr.owned[n].queue.WorkerName() != queue.Preferred(n, names):
 			elsewhere++
 		}
 	}
