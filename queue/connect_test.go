@@ -108,5 +108,5 @@ func TestNothingIsBufferedWhileDisconnected(t *testing.T) {
 	require.ErrorIs(t, nc.Publish("x", nil), nats.ErrReconnectBufExceeded, "else it would seem sent")
 
 	_, err = queue.NewOrganizer(t.Context(), nc)
-	require.ErrorContains(t, err, "the connection to NATS is lost", "and not only that a buffer is full")
+	require.ErrorContains(t, err, "there is no connection to NATS", "and not only that a buffer is full")
 }
