@@ -43,7 +43,7 @@ func TestWrongUseIsToldBeforeAnythingIsPublished(t *testing.T) {
 		"ttl in the past":    {[]string{"send", "--title", "730", "--to", "1", "--ttl", "-5s"}, "--ttl: -5s is not above 0"},
 		"no filter":          {[]string{"dead", "ls"}, "or say --all"},
 		"reason":             {[]string{"dead", "ls", "--reason", "tired"}, `--reason: "tired" is none of invalid, rejected`},
-		"since":              {[]string{"dead", "ls", "--since", "yesterday"}, `--since: "yesterday" is neither a duration such as 90m`},
+		"since":              {[]string{"dead", "ls", "--since", "yesterday"}, `--since: "yesterday" is neither a duration nor a time; give one as 90m`},
 		"campaign, no name":  {[]string{"campaign", "start", "--title", "730", "--file", "-"}, "takes the name of one campaign, and 0 arguments"},
 		"campaign, no title": {[]string{"campaign", "start", "cup", "--file", "-"}, "--title is missing"},
 		"campaign, no file":  {[]string{"campaign", "start", "cup", "--title", "730"}, "--file is missing"},
