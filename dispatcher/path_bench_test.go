@@ -23,7 +23,8 @@ type path struct {
 	worker  *dispatcher.Dispatcher
 	room    chan struct{} // a place for each job that may wait
 	senders []string
-	users   []queue.XUID
+	users   []queue.XUID // of as many jobs as may wait: those of one user share no call
+	each    int          // recipients of a job
 	began   time.Time
 	blank   []queue.Delivery // made many at a time: they are the queue's cost
 	n       uint64
@@ -44,8 +45,8 @@ func (*path) SaveKey(_ context.Context, _ queue.KeyState, done func(error)) { do
 func (p *path) Lease() time.Time { return p.began.Add(time.Hour) }
 
 func (p *path) JobEnded(j dispatcher.JobEnded) {
-	if j.Sent != len(p.users) {
-		p.t.Errorf("a job ended with %d recipients sent, not %d", j.Sent, len(p.users))
+	if j.Sent != p.each {
+		p.t.Errorf("a job ended with %d recipients sent, not %d", j.Sent, p.each)
 	}
 	<-p.room
 }
@@ -63,7 +64,8 @@ const pathSenders = 16
 func newPath(t testing.TB, shape pathShape) *path {
 	t.Helper()
 	p := &path{
-		t: t, room: make(chan struct{}, shape.waiting), users: someone(shape.recipients), began: time.Now(),
+		t: t, room: make(chan struct{}, shape.waiting), users: someone(shape.waiting * shape.recipients), each: shape.recipients,
+		began: time.Now(),
 	}
 	for i := range pathSenders {
 		p.senders = append(p.senders, fmt.Sprint("lobby-", i))
@@ -97,7 +99,8 @@ func (p *path) deliver() {
 	p.blank = p.blank[1:]
 	p.n++
 	x.Address = queue.Address{TitleID: title, Sender: p.senders[p.n%pathSenders]}
-	x.Lane, x.Job = queue.Interactive, queue.Job{InvitedUsers: p.users, ConnectionString: "lobby=42"}
+	first := int(p.n%uint64(cap(p.room))) * p.each
+	x.Lane, x.Job = queue.Interactive, queue.Job{InvitedUsers: p.users[first : first+p.each], ConnectionString: "lobby=42"}
 	x.Stream, x.Sequence, x.PublishedAt, x.Published = queue.JobsStream, p.n, p.began, p.began
 	p.worker.Deliver(x)
 }

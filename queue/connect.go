@@ -60,7 +60,7 @@ func Connect(o ConnectOptions) (*nats.Conn, error) {
 			}
 		}),
 		nats.ReconnectHandler(func(nc *nats.Conn) {
-			log.Info("connected to NATS again", "server", nc.ConnectedUrlRedacted())
+			log.Info("connected to NATS again", "server", RedactURL(nc.ConnectedUrl())) // nats.go's own leaves a token in it
 		}),
 		nats.ReconnectErrHandler(func(_ *nats.Conn, err error) {
 			if refused := o.refusedBy(err); refused != nil {

@@ -97,6 +97,34 @@ func TestConnectCanWaitForAServerThatIsNotThereYet(t *testing.T) {
 	require.Eventually(t, nc.IsConnected, 10*time.Second, 10*time.Millisecond)
 }
 
+func TestATokenInTheURLIsInNoLineOfTheLog(t *testing.T) {
+	address := embeddedtest.FreeAddress(t)
+	server := embeddedtest.StartWith(t, embedded.Options{Listen: address})
+	lines := make(logLines, 64)
+	nc, err := queue.Connect(queue.ConnectOptions{URL: "nats://s3cret@" + address, Logger: slog.New(slog.NewTextHandler(lines, nil))})
+	require.NoError(t, err)
+	t.Cleanup(nc.Close)
+	server.Shutdown()
+	embeddedtest.StartWith(t, embedded.Options{Listen: address})
+	for again := false; !again; {
+		select {
+		case line := <-lines:
+			assert.NotContains(t, line, "s3cret")
+			again = strings.Contains(line, "connected to NATS again")
+		case <-time.After(10 * time.Second):
+			require.Fail(t, "nothing is told of the connection")
+		}
+	}
+}
+
+// logLines is a log whose lines are received.
+type logLines chan string
+
+func (l logLines) Write(line []byte) (int, error) {
+	l <- string(line)
+	return len(line), nil
+}
+
 func TestNothingIsBufferedWhileDisconnected(t *testing.T) {
 	server := embeddedtest.StartWith(t, embedded.Options{Listen: "127.0.0.1:0"})
 	nc, err := queue.Connect(queue.ConnectOptions{URL: server.ClientURL(), Name: "test", Logger: discard()})
@@ -108,5 +136,5 @@ func TestNothingIsBufferedWhileDisconnected(t *testing.T) {
 	require.ErrorIs(t, nc.Publish("x", nil), nats.ErrReconnectBufExceeded, "else it would seem sent")
 
 	_, err = queue.NewOrganizer(t.Context(), nc)
-	require.ErrorContains(t, err, "the connection to NATS is lost", "and not only that a buffer is full")
+	require.ErrorContains(t, err, "there is no connection to NATS", "and not only that a buffer is full")
 }

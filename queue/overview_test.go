@@ -133,12 +133,18 @@ func TestAnOverviewSaysWhoHasNoTokenAndWhy(t *testing.T) {
 	})
 }
 
-func TestAnOverviewNeedsStreamsAndMakesNone(t *testing.T) {
+func TestAReaderNeedsStreamsAndMakesNone(t *testing.T) {
 	nc := embeddedtest.Connect(t, embeddedtest.Start(t))
 	r, err := queue.NewReader(nc)
 	require.NoError(t, err)
 	for range 2 {
 		_, err = r.Overview(t.Context())
 		require.ErrorIs(t, err, queue.ErrNoQueue)
+		for _, err := range r.Results(t.Context(), queue.Filter{}) {
+			require.ErrorIs(t, err, queue.ErrNoQueue)
+		}
+		for _, err := range r.DeadLetters(t.Context(), queue.Filter{}) {
+			require.ErrorIs(t, err, queue.ErrNoQueue)
+		}
 	}
 }

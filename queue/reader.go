@@ -79,7 +79,10 @@ func read[T any](
 		}
 		stopped := errors.New("stopped")
 		s, err := js.Stream(ctx, stream)
-		if err == nil {
+		switch {
+		case errors.Is(err, jetstream.ErrStreamNotFound):
+			err = ErrNoQueue
+		case err == nil:
 			err = readAll(ctx, s, cfg, func(m jetstream.Msg) error {
 				item, ok, err := parse(m)
 				if err != nil {

@@ -161,7 +161,7 @@ func explain(err error) error {
 	case errors.As(err, &api) && api.ErrorCode == codeSubjectsOverlap:
 		return fmt.Errorf("%w: find the other stream with `nats stream ls --subject=\"invites.>\"` and take the subjects from it", err)
 	case errors.Is(err, nats.ErrReconnectBufExceeded): // nothing is kept for later while there is no connection
-		return fmt.Errorf("%w: the connection to NATS is lost, and not there again yet", err)
+		return fmt.Errorf("%w: there is no connection to NATS", err)
 	case errors.Is(err, context.DeadlineExceeded), errors.Is(err, nats.ErrTimeout):
 		return fmt.Errorf("%w: no answer; is the server reachable, and may this user call $JS.API?", err)
 	default:

@@ -22,7 +22,7 @@ func (t *tool) benchWorkers(ctx context.Context, l *load, waiting int, may func(
 		return err
 	}
 	defer conn.Close()
-	if err := may(ctx, conn.ConnectedUrlRedacted()); err != nil {
+	if err := may(ctx, queue.RedactURL(conn.ConnectedUrl())); err != nil {
 		return err
 	}
 	b := &workersBench{

@@ -41,7 +41,7 @@ func (t *tool) printPlan(o queue.CampaignOrder, l *list, p planned) error {
 	}
 	err := t.printUnsure(p.Forecast)
 	if due := time.Until(o.ExpiresAt); err == nil && !o.ExpiresAt.IsZero() && due < p.Least {
-		_, err = fmt.Fprintf(t.out, "It expires in %s: not all can be sent before%s.\n", due.Round(time.Second), ifRough(p.Forecast))
+		_, err = fmt.Fprintf(t.out, "It expires in %s: not all can be sent before%s.\n", span(due), ifRough(p.Forecast))
 	}
 	return err
 }

@@ -96,6 +96,9 @@ func (f *startFlags) order(name string, now time.Time) (o queue.CampaignOrder, w
 	if windows, err = parseQuota(f.quota); err != nil {
 		return o, nil, cli.Usagef("--quota: %w", err)
 	}
+	if windows != nil && !f.dryRun { // else it would be published, and go by another quota
+		return o, nil, cli.Usagef("--quota: it is for --dry-run; what is sent goes by the quota of the workers, and by --rate")
+	}
 	return o, windows, nil
 }
 
@@ -198,6 +201,9 @@ func readFile(ctx context.Context, name string, stdin io.Reader) (*list, error) 
 		return nil, err
 	}
 	defer func() { _ = file.Close() }() // it was only read
+	if info, err := file.Stat(); err == nil && info.IsDir() {
+		return nil, fmt.Errorf("%s: it is a directory; nothing was published", name)
+	}
 	return readList(ctx, name, file)
 }
 

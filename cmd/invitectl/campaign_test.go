@@ -234,6 +234,11 @@ func TestResultsAreShownAsTheyAreStored(t *testing.T) {
 	_, out, _ = run(t, "results", "--campaign", "cup", "--title", "730", "--json", "--nats-url", url)
 	assert.Equal(t, 1, strings.Count(out, "\n"))
 	assert.Contains(t, out, `"id":"job-0"`)
+
+	status, out, errOut = run(t, "results", "--campaign", "nobody", "--nats-url", url)
+	assert.Equal(t, cli.Done, status)
+	assert.Empty(t, out)
+	assert.Equal(t, "no such results in the last day\n", errOut, "else it looks as if nothing had been asked")
 }
 
 func TestResultsAreFollowedUntilCtrlC(t *testing.T) {

@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"io/fs"
 	"log/slog"
 	"os"
 	"strconv"
@@ -109,8 +110,14 @@ func (t *tool) connectOptions() queue.ConnectOptions {
 }
 
 func connectWith(o queue.ConnectOptions) (*nats.Conn, error) {
+	if (o.CertFile == "") != (o.KeyFile == "") {
+		return nil, cli.Usagef("--tls-cert and --tls-key go together: give both, or neither")
+	}
 	conn, err := queue.Connect(o)
 	if _, refused := errors.AsType[*queue.AccessError](err); refused {
+		return nil, err
+	}
+	if _, file := errors.AsType[*fs.PathError](err); file { // who listens where is not what is wrong
 		return nil, err
 	}
 	if err != nil {

@@ -43,7 +43,7 @@ func TestWrongUseIsToldBeforeAnythingIsPublished(t *testing.T) {
 		"ttl in the past":    {[]string{"send", "--title", "730", "--to", "1", "--ttl", "-5s"}, "--ttl: -5s is not above 0"},
 		"no filter":          {[]string{"dead", "ls"}, "or say --all"},
 		"reason":             {[]string{"dead", "ls", "--reason", "tired"}, `--reason: "tired" is none of invalid, rejected`},
-		"since":              {[]string{"dead", "ls", "--since", "yesterday"}, `--since: "yesterday" is neither a duration such as 90m`},
+		"since":              {[]string{"dead", "ls", "--since", "yesterday"}, `--since: "yesterday" is neither a duration nor a time; give one as 90m`},
 		"campaign, no name":  {[]string{"campaign", "start", "--title", "730", "--file", "-"}, "takes the name of one campaign, and 0 arguments"},
 		"campaign, no title": {[]string{"campaign", "start", "cup", "--file", "-"}, "--title is missing"},
 		"campaign, no file":  {[]string{"campaign", "start", "cup", "--title", "730"}, "--file is missing"},
@@ -59,6 +59,8 @@ func TestWrongUseIsToldBeforeAnythingIsPublished(t *testing.T) {
 		"pause, no name":     {[]string{"campaign", "pause"}, "takes the name of one campaign"},
 		"cancel, two names":  {[]string{"campaign", "cancel", "a", "b"}, "and 2 arguments were given"},
 		"status of what":     {[]string{"status", "cup"}, "takes only flags"},
+		"quota, no dry run":  {[]string{"campaign", "start", "cup", "--title", "730", "--file", "-", "--quota", "7/15s"}, "--quota: it is for --dry-run"},
+		"cert without key":   {[]string{"status", "--tls-cert", "cert.pem"}, "--tls-cert and --tls-key go together"},
 		"campaign's quota":   {[]string{"campaign", "start", "cup", "--title", "730", "--file", "-", "--quota", "7"}, "--quota: "},
 		"status, no name":    {[]string{"campaign", "status"}, "takes the name of one campaign"},
 		"bench, no title":    {[]string{"bench", "--xuids-from", "1", "--yes-send"}, "--title is missing"},
@@ -87,6 +89,21 @@ func TestAServerThatIsNotThereIsToldWithTheWayOut(t *testing.T) {
 	assert.Equal(t, cli.Failed, status)
 	assert.Contains(t, errOut, "--nats-url")
 	assert.NotContains(t, errOut, "s3cret")
+}
+
+func TestAFileThatIsNotThereIsNotTakenForAServer(t *testing.T) {
+	for _, flag := range []string{"--credentials", "--tls-ca"} {
+		status, _, errOut := run(t, "status", flag, "missing.file", "--nats-url", "nats://127.0.0.1:1")
+		assert.Equal(t, cli.Failed, status)
+		assert.Contains(t, errOut, "open missing.file: no such file")
+		assert.NotContains(t, errOut, "running there", flag)
+	}
+}
+
+func TestADirectoryIsNoFileOfPlayers(t *testing.T) {
+	status, _, errOut := run(t, "campaign", "start", "cup", "--title", "730", "--file", t.TempDir(), "--dry-run")
+	assert.Equal(t, cli.Failed, status)
+	assert.Contains(t, errOut, "it is a directory; nothing was published")
 }
 
 func TestDeadFilter(t *testing.T) {

@@ -42,7 +42,7 @@ func (f *deadFilter) register(t *tool, cmd *cobra.Command) {
 	flags.StringVar(&f.title, "title", "", "of this title ID; 0: where no title could be read")
 	flags.StringVar(&f.reason, "reason", "", "of this reason: "+reasonNames())
 	flags.StringVar(&f.campaign, "campaign", "", "of this campaign")
-	flags.StringVar(&f.since, "since", "", "not older than this: 90m, or 2026-11-22T08:00:00Z")
+	flags.StringVar(&f.since, "since", "", "not older than this: "+pastForms)
 	flags.BoolVar(&f.all, "all", false, "all of them")
 	t.completeFlag(cmd, anyName, "title", titleOf)
 	t.completeFlag(cmd, anyName, "campaign", campaignOf)
@@ -86,19 +86,6 @@ func (f *deadFilter) filter(now time.Time) (queue.Filter, error) {
 		q.Since = since
 	}
 	return q, nil
-}
-
-func parseSince(s string, now time.Time) (time.Time, error) {
-	if d, err := time.ParseDuration(s); err == nil && d >= 0 {
-		return now.Add(-d), nil
-	}
-	if at, err := time.Parse(time.RFC3339, s); err == nil {
-		if _, err := at.MarshalText(); err == nil { // the server reads it as JSON, which is stricter
-			return at, nil
-		}
-	}
-	return time.Time{}, cli.Usagef("--since: %s is neither a duration such as 90m nor a time such as 2026-11-22T08:00:00Z",
-		strconv.Quote(s))
 }
 
 func newDeadListCommand(t *tool) *cobra.Command {

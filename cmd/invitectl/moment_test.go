@@ -34,6 +34,31 @@ func TestATimeIsReadInTheReadersZone(t *testing.T) {
 	}
 }
 
+func TestSinceIsHowLongAgoOrATimeInTheReadersZone(t *testing.T) {
+	berlin, err := time.LoadLocation("Europe/Berlin")
+	require.NoError(t, err)
+	now := time.Date(2026, 10, 25, 3, 10, 0, 0, berlin) // the clocks went back an hour in this night
+	for text, want := range map[string]string{
+		"90m":                  "2026-10-25T02:40:00+02:00",
+		"0s":                   "2026-10-25T03:10:00+01:00",
+		"03:10":                "2026-10-25T03:10:00+01:00",
+		"03:11":                "2026-10-24T03:11:00+02:00", // of the day before
+		"1:00":                 "2026-10-25T01:00:00+02:00",
+		"2026-10-24 18:00":     "2026-10-24T18:00:00+02:00",
+		"2026-10-24 18:00:30":  "2026-10-24T18:00:30+02:00",
+		"2026-10-24T18:00:00Z": "2026-10-24T18:00:00Z",
+	} {
+		at, err := parseSince(text, now)
+		require.NoError(t, err, text)
+		assert.Equal(t, want, at.Format(time.RFC3339), text)
+	}
+	for _, text := range []string{"yesterday", "-90m", "+2h", "now", "24:00", "2026-10-24"} {
+		_, err := parseSince(text, now)
+		requireUsage(t, err)
+		assert.Contains(t, err.Error(), pastForms, text)
+	}
+}
+
 func TestWhatIsNoTimeIsToldWithTheForms(t *testing.T) {
 	now := time.Date(2026, 11, 22, 8, 0, 0, 0, time.UTC)
 	for _, text := range []string{

@@ -3,6 +3,7 @@ package main
 import (
 	"context"
 	"errors"
+	"fmt"
 	"time"
 
 	"github.com/spf13/cobra"
@@ -62,6 +63,7 @@ func (t *tool) results(ctx context.Context, f queue.Filter, follow bool) error {
 		defer watch.Stop()
 	}
 	recent := make(map[string]bool) // what the watch may show again
+	none := true
 	for r, err := range reader.Results(ctx, f) {
 		if err != nil {
 			return err
@@ -69,9 +71,13 @@ func (t *tool) results(ctx context.Context, f queue.Filter, follow bool) error {
 		if r.EndedAt.After(began.Add(-time.Minute)) { // clocks differ
 			recent[r.Job] = true
 		}
+		none = false
 		if err := t.showResult(r); err != nil {
 			return err
 		}
+	}
+	if none && !follow && !t.json {
+		fmt.Fprintln(t.errOut, "no such results in the last day")
 	}
 	for follow {
 		r, err := watch.Next(ctx)

@@ -3,6 +3,8 @@ package main
 import (
 	"context"
 	"fmt"
+	"maps"
+	"slices"
 	"strings"
 	"time"
 
@@ -176,14 +178,20 @@ func printWorkers(b *strings.Builder, item overviewItem, paint style) {
 		_ = list.write(b, paint)
 	}
 	var alone []int
+	had := make(map[string][]int)
 	for _, p := range item.Partitions {
 		if p.Owner == nil {
 			alone = append(alone, p.Partition)
+			had[p.Before] = append(had[p.Before], p.Partition)
 		}
 	}
+	delete(had, "") // those that nobody ever had
 	if len(alone) > 0 {
 		fmt.Fprintf(b, "  %s\n", paint.paint(red, fmt.Sprintf("nobody's, so that their jobs wait: %s of %s: %s", grouped(len(alone)),
 			plural(len(item.Partitions), "partition"), cli.Ranges(alone))))
+		for _, worker := range slices.Sorted(maps.Keys(had)) {
+			fmt.Fprintf(b, "  %s had %s before\n", cli.Printable(worker), cli.Ranges(had[worker]))
+		}
 	}
 }
 

@@ -105,6 +105,22 @@ func TestTheDemoDoesWhatItSays(t *testing.T) {
 	assert.NotContains(t, out.String(), "\r", "plain lines where the output is no terminal")
 }
 
+func TestTheDemoNamesTheCommonestReasonFirstAndEqualOnesByName(t *testing.T) {
+	r := report{script: newScript(time.Now())}
+	for _, stored := range [][]queue.Reason{
+		{queue.Rejected, queue.Invalid, queue.Expired, queue.Rejected},
+		{queue.Expired, queue.Rejected, queue.Rejected, queue.Invalid},
+	} {
+		var letters []queue.DeadLetter
+		for _, reason := range stored {
+			letters = append(letters, queue.DeadLetter{Reason: reason, Detail: "because"})
+		}
+		var out bytes.Buffer
+		r.write(&out, letters)
+		assert.Regexp(t, `(?s)rejected +because\n  rejected +because\n  expired +because\n  invalid +because`, out.String(), "%v", stored)
+	}
+}
+
 func TestTheDemoFailsWhenAnyCountIsWrong(t *testing.T) {
 	good := func() *report {
 		s := newScript(time.Now())

@@ -20,7 +20,7 @@ func newDemoCommand(out, errOut io.Writer) *cobra.Command {
 	var keep, verbose bool
 	cmd := &cobra.Command{
 		Use:   "demo",
-		Short: "Show the whole job in half a minute, with nothing else started",
+		Short: "Show the whole job in about ten seconds, with nothing else started",
 		Long: `demo starts an embedded JetStream, a stand-in for Xbox Live with a small quota, and a worker, and gives the worker all
 kinds of jobs: players who wait, a campaign with a recipient the API refuses, a malformed message, an expired job, and a
 quota that somebody else has used up. It ends with status 0 only if every count is what it must be.`,
@@ -42,7 +42,7 @@ quota that somebody else has used up. It ends with status 0 only if every count 
 const demoTime = time.Minute
 
 // The demo's quota is the published one, 7 calls in 15 s and 50 in 300 s, with
-// a shorter burst window, so that half a minute shows what is ten minutes in production.
+// shorter ones, so that ten seconds show what takes minutes in production.
 var (
 	demoSimQuota = []xblsim.Window{{Max: 7, Per: 2 * time.Second}, {Max: 50, Per: 60 * time.Second}}
 	demoQuota    = []configs.Window{{Max: 7, Per: 2 * time.Second}, {Max: 50, Per: 60 * time.Second}}

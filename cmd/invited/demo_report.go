@@ -1,9 +1,11 @@
 package main
 
 import (
+	"cmp"
 	"fmt"
 	"io"
 	"maps"
+	"slices"
 	"strings"
 	"text/tabwriter"
 	"time"
@@ -83,11 +85,23 @@ func (r *report) write(out io.Writer, letters []queue.DeadLetter) {
 	row("calls inside a Retry-After", "%d", r.ledger.InBlock)
 	row("duplicates (simulator's ledger)", "%d", r.ledger.Duplicates)
 	row("dead letters", "%d", len(letters))
-	for _, l := range letters {
+	for _, l := range byReason(letters) {
 		row("  "+string(l.Reason), "%s", shorten(l.Detail, 64))
 	}
 	row("time", "%.1f s", r.took.Seconds())
 	_ = t.Flush()
+}
+
+// byReason puts letters in an order that is the same in each demo, which the order in which they are stored is not: the
+// commonest reason first, and equally common ones by name.
+func byReason(letters []queue.DeadLetter) []queue.DeadLetter {
+	count := make(map[queue.Reason]int)
+	for _, l := range letters {
+		count[l.Reason]++
+	}
+	return slices.SortedStableFunc(slices.Values(letters), func(a, b queue.DeadLetter) int {
+		return cmp.Or(cmp.Compare(count[b.Reason], count[a.Reason]), cmp.Compare(a.Reason, b.Reason))
+	})
 }
 
 // verdict says whether everything is as it must be.

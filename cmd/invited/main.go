@@ -3,7 +3,7 @@
 //
 //	invited                       # serve with the defaults: an embedded JetStream, the real API
 //	invited serve --config FILE   # serve as configured
-//	invited demo                  # see it do its whole job in half a minute, with nothing else started
+//	invited demo                  # see it do its whole job in about ten seconds, with nothing else started
 //	invited check-config FILE     # what is wrong with a configuration, with line and column
 //	invited health                # does the one that runs here take jobs?
 //	invited version

@@ -1,6 +1,7 @@
 package main
 
 import (
+	"cmp"
 	"context"
 	"errors"
 	"fmt"
@@ -178,7 +179,8 @@ func (w *worker) work(ctx context.Context, q *queue.Queue, d *dispatcher.Dispatc
 	defer attending.Wait()
 	defer stop()
 	close(w.started)
-	w.log.Info("working", "nats", w.natsURL, "admin", "http://"+w.adminAddress, "api", w.cfg.XBL.BaseURL)
+	w.log.Info("working", "nats", cmp.Or(w.natsURL, queue.RedactURL(w.conn.ConnectedUrl())),
+		"admin", "http://"+w.adminAddress, "api", w.cfg.XBL.BaseURL)
 
 	err := d.Run(ctx)
 	w.log.Info("stopped")

@@ -1,6 +1,9 @@
 package plan
 
-import "github.com/invitedhq/invited/xbl"
+import (
+	"github.com/invitedhq/invited/queue"
+	"github.com/invitedhq/invited/xbl"
+)
 
 // line is the parcels of one lane, or of one campaign, of one key, in the
 // order they are to be sent. Those that may share a call are listed a second
@@ -87,15 +90,22 @@ func (l *line) take(w *parcel) {
 	w.line = nil
 }
 
-// fitting adds the parcels to chosen, oldest first, that may share a call which has this much room.
+// fitting adds the parcels to chosen, oldest first, that may share a call which has this much room. One with a recipient who is
+// in the call already comes with the next one: the service takes no call that names a user twice.
 func (l *line) fitting(chosen []*parcel, s share, room, maxAttempts int) []*parcel {
 	m := l.matesOf(s)
 	if m == nil {
 		return chosen
 	}
+	var users [xbl.MaxInvitedUsers]queue.XUID
+	named := users[:0]
+	for _, w := range chosen {
+		named = w.names(named)
+	}
 	for e, seen := m.first, 0; e != nil && room > 0 && seen < lookahead; e, seen = e.next, seen+1 {
-		if w := e.of; w.n <= room && !w.alone(maxAttempts) {
+		if w := e.of; w.n <= room && !w.alone(maxAttempts) && !w.anyOf(named) {
 			chosen = append(chosen, w)
+			named = w.names(named)
 			room -= w.n
 		}
 	}

@@ -81,6 +81,26 @@ func (w *parcel) add(s span) {
 
 func (w *parcel) job() *Job { return w.spans[0].job }
 
+// names appends the parcel's recipients to users.
+func (w *parcel) names(users []queue.XUID) []queue.XUID {
+	for _, s := range w.spans {
+		users = append(users, s.recipients()...)
+	}
+	return users
+}
+
+// anyOf reports whether one of the parcel's recipients is among users.
+func (w *parcel) anyOf(users []queue.XUID) bool {
+	for _, s := range w.spans {
+		for _, x := range s.recipients() {
+			if slices.Contains(users, x) {
+				return true
+			}
+		}
+	}
+	return false
+}
+
 // share is what the parcels of one call have in common, beside their key.
 func (w *parcel) share() share { return shareOf(w.job()) }
 

@@ -1,6 +1,7 @@
 package plan
 
 import (
+	"slices"
 	"testing"
 	"time"
 
@@ -101,6 +102,22 @@ func TestJobsThatMayShareACallDo(t *testing.T) {
 		}
 	}
 	assert.LessOrEqual(t, len(calls), 2*8, "40 jobs of 3 fit into 8 calls, whole")
+}
+
+// Two members of a lobby invite the same friend.
+func TestNoCallNamesAPlayerTwiceAndBothJobsAreSent(t *testing.T) {
+	s := &service{offset: -1}
+	w := newWorld(t, Config{}, s)
+	var calls [][]queue.XUID
+	w.onCall = func(c *Call) { calls = append(calls, slices.Clone(c.InvitedUsers)) }
+	ada, bob, eve := interactive("ada", 2), interactive("ada", 2), interactive("ada", 1)
+	bob.Recipients[0] = ada.Recipients[1]
+	w.add(ada, bob, eve)
+	w.run(time.Second)
+	w.requireEndedOnce(ada, bob, eve)
+	require.Len(t, calls, 2)
+	assert.Equal(t, append(ada.Recipients, eve.Recipients...), calls[0], "who is named by nobody else need not wait")
+	assert.Equal(t, bob.Recipients, calls[1])
 }
 
 func TestAJobOfMoreThanACallIsSentInSeveralAndEndsOnce(t *testing.T) {

@@ -7,6 +7,7 @@ import (
 	"io"
 	"os"
 	"os/signal"
+	"strings"
 	"syscall"
 
 	"github.com/spf13/cobra"
@@ -49,6 +50,13 @@ func Run(ctx context.Context, cmd *cobra.Command, args []string) int {
 	cmd.SilenceErrors, cmd.SilenceUsage = true, true
 	cmd.SetFlagErrorFunc(func(_ *cobra.Command, err error) error { return UsageError{err} })
 	cmd.SetArgs(args)
+	cmd.InitDefaultCompletionCmd(args...)
+	for _, sub := range cmd.Commands() {
+		if sub.Name() == "completion" { // cobra's own takes a shell that it does not know for a call for help
+			sub.Args = NoArgs
+			sub.RunE = func(cmd *cobra.Command, _ []string) error { return cmd.Help() }
+		}
+	}
 	ran, err := cmd.ExecuteContextC(ctx)
 	switch {
 	case err == nil:
@@ -65,13 +73,19 @@ func Run(ctx context.Context, cmd *cobra.Command, args []string) int {
 }
 
 // NoArgs refuses arguments. It does not repeat them: one may be half of a
-// secret that was not quoted.
+// secret that was not quoted. What may be meant is named from what there is.
 func NoArgs(cmd *cobra.Command, args []string) error {
 	switch {
 	case len(args) == 0:
 		return nil
 	case cmd.HasAvailableSubCommands():
-		return Usagef("%s has no such command as the first of these %d arguments; quote values with spaces", cmd.CommandPath(), len(args))
+		cmd.SuggestionsMinimumDistance = 2 // as cobra has it where it asks itself
+		if near := cmd.SuggestionsFor(args[0]); len(near) > 0 {
+			return Usagef("%s has no such command; did you mean %s?", cmd.CommandPath(), strings.Join(near, " or "))
+		}
+		return Usagef("%s has no such command", cmd.CommandPath())
+	case len(args) == 1:
+		return Usagef("%s takes only flags, and one more argument was given; quote values with spaces", cmd.CommandPath())
 	}
-	return Usagef("%s takes only flags, and %d other arguments were given; quote values with spaces", cmd.CommandPath(), len(args))
+	return Usagef("%s takes only flags, and %d more arguments were given; quote values with spaces", cmd.CommandPath(), len(args))
 }

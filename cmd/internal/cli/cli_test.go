@@ -22,7 +22,7 @@ func TestExitStatusAndErrorOutput(t *testing.T) {
 		"wrong use":                {nil, Usagef("name a %s", "file"), WrongUse, "tool: name a file\nSee tool --help.\n"},
 		"unknown flag":             {[]string{"--nope"}, nil, WrongUse, "tool: unknown flag: --nope\nSee tool --help.\n"},
 		"arguments are not repeated, they may be secrets": {[]string{"s3cret"}, nil, WrongUse,
-			"tool: tool takes only flags, and 1 other arguments were given; quote values with spaces\nSee tool --help.\n"},
+			"tool: tool takes only flags, and one more argument was given; quote values with spaces\nSee tool --help.\n"},
 	} {
 		t.Run(name, func(t *testing.T) {
 			var errOut bytes.Buffer
@@ -31,6 +31,21 @@ func TestExitStatusAndErrorOutput(t *testing.T) {
 			assert.Equal(t, c.status, Run(t.Context(), cmd, append([]string{}, c.args...)))
 			assert.Equal(t, c.errOut, errOut.String())
 		})
+	}
+}
+
+func TestACommandThatThereIsNotIsWrongUseAndOneLikeItIsNamed(t *testing.T) {
+	for said, args := range map[string][]string{
+		"tool has no such command; did you mean status?\nSee tool --help.\n":                                    {"stauts"},
+		"tool has no such command\nSee tool --help.\n":                                                          {"s3cret"},
+		"tool completion has no such command; did you mean bash or zsh or fish?\nSee tool completion --help.\n": {"completion", "tcsh"},
+	} {
+		var errOut bytes.Buffer
+		cmd := &cobra.Command{Use: "tool", Args: NoArgs, RunE: func(*cobra.Command, []string) error { return nil }}
+		cmd.AddCommand(&cobra.Command{Use: "status", Run: func(*cobra.Command, []string) {}})
+		cmd.SetErr(&errOut)
+		assert.Equal(t, WrongUse, Run(t.Context(), cmd, args))
+		assert.Equal(t, "tool: "+said, errOut.String())
 	}
 }
 
