@@ -353,7 +353,7 @@ func TestHTTP2ServersThatDidNothingSaySo(t *testing.T) {
 func TestHTTP2CallsWithoutAnAnswer(t *testing.T) {
 	var requests atomic.Int32
 	base, transport := http2Server(t, &requests, nil)
-	client := newTestClient(t, base, func(o *Options) { o.Transport = transport; o.Timeout = 100 * time.Millisecond })
+	client := newTestClient(t, base, func(o *Options) { o.Transport = transport; o.Timeout = time.Second }) // with connecting
 	start := time.Now()
 	e := send(t.Context(), t, client)
 	assert.Less(t, time.Since(start), 5*time.Second, "the timeout ends the call, not the health check of the connection")

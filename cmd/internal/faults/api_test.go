@@ -62,7 +62,9 @@ func TestAnAPIThatFailsNowAndThenLosesNothing(t *testing.T) {
 }
 
 // ambiguous is how many calls of a worker had an unknown outcome.
-func ambiguous(w *harness.Worker) int { return int(w.Metrics().Sum("invited_calls_total", `result="ambiguous"`)) }
+func ambiguous(w *harness.Worker) int {
+	return int(w.Metrics().Sum("invited_calls_total", `result="ambiguous"`))
+}
 
 // auditAmbiguous audits what is left by so many calls with an unknown outcome.
 func (s *scene) auditAmbiguous(onAmbiguous string, unknown int, w *harness.Worker) *audit {
