@@ -9,7 +9,7 @@ import (
 	"time"
 )
 
-// live are the pages that are made anew while they are open, by their pattern.
+// livePages are those that are made anew while they are open, by their pattern.
 func (c *Console) livePages() map[string]maker {
 	return map[string]maker{
 		"/{$}":                                   c.overview,
