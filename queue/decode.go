@@ -207,12 +207,10 @@ func (r *jobReader) text(field string) (string, error) {
 // atEnd makes sure that nothing but white space follows.
 func (r *jobReader) atEnd() error {
 	offset := r.dec.InputOffset()
-	switch _, err := r.dec.ReadToken(); {
-	case errors.Is(err, io.EOF):
+	if _, err := r.dec.ReadToken(); errors.Is(err, io.EOF) {
 		return nil
-	default:
-		return &JobError{"", fmt.Sprintf("is followed by other data after byte %d", offset)}
 	}
+	return &JobError{"", fmt.Sprintf("is followed by other data after byte %d", offset)}
 }
 
 // wrongKind is called when a value of another kind is next, or none at all.
