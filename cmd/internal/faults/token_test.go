@@ -101,11 +101,11 @@ func TestASenderWithoutAUsableTokenWaitsAndNobodyElse(t *testing.T) {
 		broken := time.Now()
 		refuse, err := json.Marshal(map[string][]string{"expiredTokens": {files["expired"].holds, half(files["half"].holds)}})
 		require.NoError(t, err)
-		s.sim.SetFaults(string(refuse))
 		for _, f := range faults {
 			f.broke(files[f.sender])
 		}
-		w.Await(`calls fail.*result=unauthorized.*token of sender`)
+		w.Await(`calls fail.*result=unauthorized.*token of sender`) // of a refusal by the API there would be no other line for a minute
+		s.sim.SetFaults(string(refuse))
 		hold(2 * time.Second)
 		quiet := time.Now() // what was in a call when its token broke has ended
 		files[renewed].replace(files[renewed].holds + "-new")
