@@ -218,10 +218,14 @@ type Retry struct {
 
 // Admin configures the HTTP server for metrics, health and the console.
 type Admin struct {
-	Listen      string `yaml:"listen"`
-	Actions     bool   `yaml:"actions"`
-	AuthFile    string `yaml:"auth_file"`
-	ShowPlayers bool   `yaml:"show_players"`
+	// Listen is a host:port. Port 0 takes a free one.
+	Listen string `yaml:"listen"`
+	// Actions lets the console change something: steer campaigns, replay and drop dead letters.
+	Actions bool `yaml:"actions"`
+	// AuthFile has a line name:digest, of bcrypt, for each who may look at the console. Empty means whoever reaches the listener.
+	AuthFile string `yaml:"auth_file"`
+	// ShowPlayers shows XUIDs and connection strings in the console, which masks them otherwise.
+	ShowPlayers bool `yaml:"show_players"`
 }
 
 // Log configures the worker's log.

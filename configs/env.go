@@ -70,7 +70,7 @@ func (l *loader) expand(text, path string) (string, bool) {
 		l.hidden[path] = true
 		name := strings.TrimSuffix(strings.TrimPrefix(match, "${"), "}")
 		value, set := l.getenv(name)
-		if !set && path == "nats.url" {
+		if !set && path == pathNATSURL {
 			// Empty means the embedded server: a slip must not start an empty queue of its own.
 			l.fail(path, l.places[path], "the environment variable %s is not set; leave nats.url out for the embedded server", name)
 		} else if !set {

@@ -50,11 +50,7 @@ func (r *Reader) Backlog(ctx context.Context) (Backlog, error) {
 		if err != nil {
 			return Backlog{}, err
 		}
-		seen := LaneSeen{Lane: of.lane, Jobs: int(info.State.Msgs)}
-		if seen.Jobs > 0 {
-			seen.Oldest = info.State.FirstTime
-		}
-		b.Lanes = append(b.Lanes, seen)
+		b.Lanes = append(b.Lanes, laneSeen(of.lane, info))
 		b.At = info.TimeStamp
 		if of.lane == Bulk {
 			b.Campaigns = int(info.State.NumSubjects)

@@ -40,8 +40,6 @@ var errURL = errors.New("it is not a valid URL; signs such as @ : / # % in a use
 // the connection, and what the server denies, are logged, without what is secret
 // in a URL. An error may be an *AccessError.
 func Connect(o ConnectOptions) (*nats.Conn, error) {
-	log := or(o.Logger, slog.Default())
-	var unreached, denials trouble // one does not hide the other
 	opts := []nats.Option{
 		nats.MaxReconnects(-1),
 		nats.IgnoreAuthErrorAbort(), // else it gives up when a password is refused twice, as one is that is being changed
@@ -54,6 +52,38 @@ func Connect(o ConnectOptions) (*nats.Conn, error) {
 		nats.Timeout(or(o.Timeout, 5*time.Second)),
 		nats.RetryOnFailedConnect(o.RetryOnFailedConnect),
 		nats.Name(o.Name),
+	}
+	opts = append(opts, o.handlers()...)
+	if o.CredentialsFile != "" {
+		opts = append(opts, nats.UserCredentials(o.CredentialsFile))
+	}
+	if o.CAFile != "" {
+		opts = append(opts, nats.RootCAs(o.CAFile))
+	}
+	if (o.CertFile == "") != (o.KeyFile == "") {
+		return nil, errors.New("connecting to NATS: a certificate file and a key file are needed, or neither")
+	}
+	if o.CertFile != "" {
+		opts = append(opts, nats.ClientCert(o.CertFile, o.KeyFile))
+	}
+	address := or(o.URL, nats.DefaultURL)
+	nc, err := nats.Connect(address, opts...)
+	if err != nil {
+		if _, bad := errors.AsType[*url.Error](err); bad { // its text shows parts of the URL
+			err = errURL
+		} else if refused := o.refusedBy(err); refused != nil {
+			err = refused
+		}
+		return nil, fmt.Errorf("connecting to NATS at %s: %w", RedactURL(address), err)
+	}
+	return nc, nil
+}
+
+// handlers log what becomes of the connection, and pass refusals on.
+func (o ConnectOptions) handlers() []nats.Option {
+	log := or(o.Logger, slog.Default())
+	var unreached, denials trouble // one does not hide the other
+	return []nats.Option{
 		nats.DisconnectErrHandler(func(_ *nats.Conn, err error) {
 			if err != nil { // nil: this side closed it
 				log.Warn("lost the connection to NATS; it is tried again for ever", "error", withoutSecrets(err.Error()))
@@ -85,29 +115,6 @@ func Connect(o ConnectOptions) (*nats.Conn, error) {
 			log.Error("NATS", attrs...)
 		}),
 	}
-	if o.CredentialsFile != "" {
-		opts = append(opts, nats.UserCredentials(o.CredentialsFile))
-	}
-	if o.CAFile != "" {
-		opts = append(opts, nats.RootCAs(o.CAFile))
-	}
-	if (o.CertFile == "") != (o.KeyFile == "") {
-		return nil, errors.New("connecting to NATS: a certificate file and a key file are needed, or neither")
-	}
-	if o.CertFile != "" {
-		opts = append(opts, nats.ClientCert(o.CertFile, o.KeyFile))
-	}
-	address := or(o.URL, nats.DefaultURL)
-	nc, err := nats.Connect(address, opts...)
-	if err != nil {
-		if _, bad := errors.AsType[*url.Error](err); bad { // its text shows parts of the URL
-			err = errURL
-		} else if refused := o.refusedBy(err); refused != nil {
-			err = refused
-		}
-		return nil, fmt.Errorf("connecting to NATS at %s: %w", RedactURL(address), err)
-	}
-	return nc, nil
 }
 
 // refused logs a refusal, and passes it on.

@@ -4,7 +4,6 @@ import (
 	"bytes"
 	"errors"
 	"log/slog"
-	"net"
 	"strings"
 	"testing"
 	"time"
@@ -63,10 +62,7 @@ func FuzzRedactURL(f *testing.F) {
 }
 
 func TestConnectErrorsAreClearAndShowNoSecret(t *testing.T) {
-	l, err := net.Listen("tcp", "127.0.0.1:0")
-	require.NoError(t, err)
-	free := l.Addr().String()
-	require.NoError(t, l.Close())
+	free := embeddedtest.FreeAddress(t)
 	for name, o := range map[string]queue.ConnectOptions{
 		"nobody there":        {URL: "nats://user:secret@" + free},
 		"a bad URL":           {URL: "nats://user:sec ret%zz@" + free},
@@ -94,7 +90,7 @@ func TestConnectCanWaitForAServerThatIsNotThereYet(t *testing.T) {
 	t.Cleanup(nc.Close)
 	require.False(t, nc.IsConnected())
 	embeddedtest.StartWith(t, embedded.Options{Listen: address})
-	require.Eventually(t, nc.IsConnected, 10*time.Second, 10*time.Millisecond)
+	require.Eventually(t, nc.IsConnected, 30*time.Second, 10*time.Millisecond)
 }
 
 func TestATokenInTheURLIsInNoLineOfTheLog(t *testing.T) {
@@ -132,7 +128,7 @@ func TestNothingIsBufferedWhileDisconnected(t *testing.T) {
 	t.Cleanup(nc.Close)
 	require.Equal(t, "test", nc.Opts.Name)
 	server.Shutdown()
-	require.Eventually(t, nc.IsReconnecting, 10*time.Second, time.Millisecond)
+	require.Eventually(t, nc.IsReconnecting, 30*time.Second, time.Millisecond)
 	require.ErrorIs(t, nc.Publish("x", nil), nats.ErrReconnectBufExceeded, "else it would seem sent")
 
 	_, err = queue.NewOrganizer(t.Context(), nc)

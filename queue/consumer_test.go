@@ -281,7 +281,7 @@ func TestConsumingGoesOnAfterAServerRestart(t *testing.T) {
 	require.Eventually(t, func() bool {
 		_, err := f.pub.Publish(t.Context(), alice, job("c"), queue.WithMsgID("c"))
 		return err == nil
-	}, 10*time.Second, 10*time.Millisecond)
+	}, 30*time.Second, 10*time.Millisecond)
 	require.Equal(t, "c", w.next().ID())
 }
 

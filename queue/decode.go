@@ -63,7 +63,7 @@ func (r *jobReader) object() error {
 	return syntax(err)
 }
 
-func (r *jobReader) field(quoted jsontext.Value) (err error) {
+func (r *jobReader) field(quoted jsontext.Value) error {
 	switch string(quoted) {
 	case `"invitedUsers"`:
 		if err := once(&r.seen.recipients, "invitedUsers"); err != nil {
@@ -71,29 +71,11 @@ func (r *jobReader) field(quoted jsontext.Value) (err error) {
 		}
 		return r.readRecipients()
 	case `"connectionString"`:
-		if err := once(&r.seen.connectionString, "connectionString"); err != nil {
-			return err
-		}
-		if r.job.ConnectionString, err = r.text("connectionString"); err != nil {
-			return err
-		}
-		return checkConnectionString(r.job.ConnectionString)
+		return r.readText(&r.seen.connectionString, "connectionString", &r.job.ConnectionString, checkConnectionString)
 	case `"platform"`:
-		if err := once(&r.seen.platform, "platform"); err != nil {
-			return err
-		}
-		if r.job.Platform, err = r.text("platform"); err != nil {
-			return err
-		}
-		return checkPlatform(r.job.Platform)
+		return r.readText(&r.seen.platform, "platform", &r.job.Platform, checkPlatform)
 	case `"id"`:
-		if err := once(&r.seen.id, "id"); err != nil {
-			return err
-		}
-		if r.job.ID, err = r.text("id"); err != nil {
-			return err
-		}
-		return checkID(r.job.ID)
+		return r.readText(&r.seen.id, "id", &r.job.ID, checkID)
 	case `"expiresAt"`:
 		if err := once(&r.seen.expiresAt, "expiresAt"); err != nil {
 			return err
@@ -198,6 +180,17 @@ func (r *jobReader) readExpiry() error {
 	return nil
 }
 
+// readText reads a string that may stand there once, and checks it.
+func (r *jobReader) readText(seen *bool, field string, into *string, check func(string) error) (err error) {
+	if err := once(seen, field); err != nil {
+		return err
+	}
+	if *into, err = r.text(field); err != nil {
+		return err
+	}
+	return check(*into)
+}
+
 // text reads a string value. It leaves the checks of its content to the caller.
 func (r *jobReader) text(field string) (string, error) {
 	if k := r.dec.PeekKind(); k != jsontext.KindString {
@@ -214,12 +207,10 @@ func (r *jobReader) text(field string) (string, error) {
 // atEnd makes sure that nothing but white space follows.
 func (r *jobReader) atEnd() error {
 	offset := r.dec.InputOffset()
-	switch _, err := r.dec.ReadToken(); {
-	case errors.Is(err, io.EOF):
+	if _, err := r.dec.ReadToken(); errors.Is(err, io.EOF) {
 		return nil
-	default:
-		return &JobError{"", fmt.Sprintf("is followed by other data after byte %d", offset)}
 	}
+	return &JobError{"", fmt.Sprintf("is followed by other data after byte %d", offset)}
 }
 
 // wrongKind is called when a value of another kind is next, or none at all.

@@ -213,7 +213,7 @@ func (f *fixture) count(stream string) int {
 // eventually waits until a stream has n messages.
 func (f *fixture) eventually(stream string, n int) {
 	f.Helper()
-	require.Eventually(f, func() bool { return f.count(stream) == n }, 10*time.Second, 5*time.Millisecond,
+	require.Eventually(f, func() bool { return f.count(stream) == n }, 30*time.Second, 5*time.Millisecond,
 		"stream %s must come to have %d messages", stream, n)
 }
 

@@ -101,7 +101,7 @@ func (f *fixture) awaitLeft(a queue.Address, left int) (s queue.CampaignStatus) 
 	require.Eventually(f, func() bool {
 		s = f.status(a)
 		return s.Left == left && (left > 0 || s.State == queue.CampaignEnded)
-	}, 10*time.Second, 50*time.Millisecond)
+	}, 30*time.Second, 50*time.Millisecond)
 	return s
 }
 

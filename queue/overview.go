@@ -111,11 +111,7 @@ func (r *Reader) seeQueues(ctx context.Context, o *Overview) error {
 		if err != nil {
 			return err
 		}
-		seen := LaneSeen{Lane: of.lane, Jobs: int(info.State.Msgs)}
-		if seen.Jobs > 0 {
-			seen.Oldest = info.State.FirstTime
-		}
-		o.Lanes = append(o.Lanes, seen)
+		o.Lanes = append(o.Lanes, laneSeen(of.lane, info))
 		if of.lane == Bulk {
 			o.Campaigns = int(info.State.NumSubjects)
 			continue
@@ -125,6 +121,14 @@ func (r *Reader) seeQueues(ctx context.Context, o *Overview) error {
 		}
 	}
 	return nil
+}
+
+func laneSeen(lane Lane, info *jetstream.StreamInfo) LaneSeen {
+	seen := LaneSeen{Lane: lane, Jobs: int(info.State.Msgs)}
+	if seen.Jobs > 0 {
+		seen.Oldest = info.State.FirstTime
+	}
+	return seen
 }
 
 func (r *Reader) seeDead(ctx context.Context, o *Overview) error {

@@ -75,7 +75,7 @@ func TestASetAsideJobWithAHeaderThatCantBeReadIsFetchedAllTheSame(t *testing.T) 
 		assert.Equal(t, "broken", d.ID())
 		require.NoError(t, d.Ack())
 	}
-	require.Eventually(t, func() bool { return f.count(queue.JobsStream) == 0 }, 10*time.Second, 10*time.Millisecond)
+	require.Eventually(t, func() bool { return f.count(queue.JobsStream) == 0 }, 30*time.Second, 10*time.Millisecond)
 }
 
 func TestAMessageThatLooksLikeAWordOfTheServerIsNoJobAndStopsNobody(t *testing.T) {
@@ -101,7 +101,7 @@ func TestAMessageThatLooksLikeAWordOfTheServerIsNoJobAndStopsNobody(t *testing.T
 					require.NoError(t, d.Ack())
 				}
 				require.Eventually(t, func() bool { return f.count(queue.JobsStream)+f.count(queue.CampaignsStream) == 0 },
-					10*time.Second, 10*time.Millisecond, "nothing stays")
+					30*time.Second, 10*time.Millisecond, "nothing stays")
 			})
 		}
 	}

@@ -92,7 +92,7 @@ func (f *fixture) forgetResults() {
 func (f *fixture) awaitState(a queue.Address, state queue.CampaignState) queue.CampaignStatus {
 	f.Helper()
 	var s queue.CampaignStatus
-	require.Eventually(f, func() bool { s = f.status(a); return s.State == state }, 10*time.Second, 10*time.Millisecond)
+	require.Eventually(f, func() bool { s = f.status(a); return s.State == state }, 30*time.Second, 10*time.Millisecond)
 	return s
 }
 

@@ -38,10 +38,10 @@ type Client struct {
 
 // NewClient checks the options and makes a client. It connects to nothing.
 func NewClient(o Options) (*Client, error) {
-	if err := o.withDefaults().check(); err != nil {
+	o = o.withDefaults()
+	if err := o.check(); err != nil {
 		return nil, err
 	}
-	o = o.withDefaults()
 	base, err := parseBaseURL(o.BaseURL)
 	if err != nil {
 		return nil, err

@@ -2,6 +2,7 @@ package main
 
 import (
 	"fmt"
+	"maps"
 	"slices"
 	"time"
 
@@ -105,11 +106,11 @@ func (t *tool) printBenchTable(r benchReport) error {
 	} else {
 		row("attempts", r.Attempts, "jobs that shared a call count it each", plain)
 	}
-	for _, name := range sortedNames(r.NotSent) {
+	for _, name := range slices.Sorted(maps.Keys(r.NotSent)) {
 		bad("calls "+name, r.NotSent[name], "")
 	}
 	rate("recipients sent", r.Recipients)
-	for _, name := range sortedNames(r.Dead) {
+	for _, name := range slices.Sorted(maps.Keys(r.Dead)) {
 		bad("dead, "+name, r.Dead[name], "recipients")
 	}
 	bad("dropped", r.Dropped, "recipients: the campaign was cancelled")
@@ -147,15 +148,6 @@ func (r *benchReport) latencyName() string {
 		return "publish to result, "
 	}
 	return "a call took, "
-}
-
-func sortedNames(c counts) []string {
-	names := make([]string, 0, len(c))
-	for name := range c {
-		names = append(names, name)
-	}
-	slices.Sort(names)
-	return names
 }
 
 func seconds(s float64) string { return fmt.Sprintf("%.2f s", s) }

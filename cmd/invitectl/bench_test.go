@@ -122,21 +122,20 @@ func TestABenchKeepsToItsRateAndItsTime(t *testing.T) {
 	slow := []string{"--nats-url", url, "--yes-send", "--xuids-from", firstPlayer, "--recipients", "2"}
 	r := measure(t, cli.Done, append(slow, "--rate", "100/s", "--jobs", "20")...)
 	assert.GreaterOrEqual(t, r.Published.Seconds, 0.38, "38 recipients come before the last job's")
-	r = measure(t, cli.Done, append(slow, "--rate", "10/s", "--duration", "200ms")...)
+	r = measure(t, cli.Done, append(slow, "--rate", "1/s", "--duration", "2s")...)
 	assert.Equal(t, 1, r.Published.N, "the next would be due when the time is over")
 }
 
 func TestABenchPublishesNoMoreThanMayWait(t *testing.T) {
+	t.Parallel()
 	_, url := emptyQueue(t)
-	r := measure(t, cli.Failed, "--nats-url", url, "--yes-send", "--xuids-from", firstPlayer, "--waiting", "3", "--patience", "300ms")
+	r := measure(t, cli.Failed, "--nats-url", url, "--yes-send", "--xuids-from", firstPlayer, "--waiting", "3", "--patience", "1s")
 	assert.Equal(t, 3, r.Published.N)
 }
 
 func TestABenchOfAnAPISaysWhatItWasAnswered(t *testing.T) {
 	sim, api := service(t, xblsim.Options{})
-	token := filepath.Join(t.TempDir(), "token")
-	require.NoError(t, os.WriteFile(token, []byte(harness.Token+"\n"), 0o600))
-	direct := []string{"--api", api, "--token-file", token, "--connections", "8", "--xuids-from", firstPlayer}
+	direct := []string{"--api", api, "--token-file", tokenFile(t), "--connections", "8", "--xuids-from", firstPlayer}
 	r := measure(t, cli.Done, append(direct, "--jobs", "200", "--recipients", "1-16")...)
 	assert.Equal(t, sim.Ledger().Calls, r.Calls.N)
 	assert.Equal(t, sim.Ledger().Recipients, r.Recipients.N)
@@ -149,13 +148,21 @@ func TestABenchOfAnAPISaysWhatItWasAnswered(t *testing.T) {
 	assert.NotContains(t, out+errOut, "s3cret")
 }
 
+// tokenFile is a file with a token for the simulator.
+func tokenFile(t *testing.T) (name string) {
+	t.Helper()
+	name = filepath.Join(t.TempDir(), "token")
+	require.NoError(t, os.WriteFile(name, []byte(harness.Token+"\n"), 0o600))
+	return name
+}
+
 func TestABenchWaitsAsLongAsTheAPISays(t *testing.T) {
+	t.Parallel()
 	sim, api := service(t, xblsim.Options{Quota: []xblsim.Window{{Max: 3, Per: time.Hour}}})
-	t.Setenv(envAuthorization, harness.Token)
-	r := measure(t, cli.Failed, "--api", api, "--connections", "2", "--xuids-from", firstPlayer, "--patience", "300ms")
+	r := measure(t, cli.Failed, "--api", api, "--token-file", tokenFile(t), "--connections", "2", "--xuids-from", firstPlayer, "--patience", "1s")
 	assert.Equal(t, 3, r.Calls.N)
 	assert.Equal(t, counts{"throttled": 2}, r.NotSent, "one by each connection, which waits then")
-	assert.Contains(t, r.Why, "no call was sent for 300ms")
+	assert.Contains(t, r.Why, "no call was sent for 1s")
 	assert.Equal(t, 5, sim.Ledger().Calls)
 }
 
@@ -202,7 +209,7 @@ func TestABenchThatIsStoppedPrintsItsFiguresSoFar(t *testing.T) {
 	worker := work(t, conn)
 	bench := background(t, "bench", "--title", "730", "--xuids-from", firstPlayer, "--jobs", "5", "--json", "--yes-send", "--nats-url", url)
 	worker.end(2, 0)
-	harness.Until(t, 10*time.Second, "the others wait", func() bool { return queued(t, conn) == 3 })
+	harness.Until(t, 30*time.Second, "the others wait", func() bool { return queued(t, conn) == 3 })
 	bench.ctrlC()
 	var r benchReport
 	require.NoError(t, json.Unmarshal([]byte(bench.line()), &r))
@@ -233,7 +240,7 @@ func TestABenchFindsTheResultsThatCameWhileItsConnectionWasLost(t *testing.T) {
 	bench := background(t, "bench", "--title", "730", "--xuids-from", firstPlayer, "--jobs", "5", "--json", "--yes-send",
 		"--nats-url", "nats://"+network.Address)
 	worker.end(2, 0)
-	harness.Until(t, 10*time.Second, "all are published", func() bool { return queued(t, conn) == 3 })
+	harness.Until(t, 30*time.Second, "all are published", func() bool { return queued(t, conn) == 3 })
 	network.Refuse()
 	worker.end(3, 0)
 	network.Heal()
@@ -244,9 +251,10 @@ func TestABenchFindsTheResultsThatCameWhileItsConnectionWasLost(t *testing.T) {
 }
 
 func TestABenchWithoutWorkersGivesUp(t *testing.T) {
+	t.Parallel()
 	_, url := emptyQueue(t)
-	r := measure(t, cli.Failed, "--nats-url", url, "--yes-send", "--xuids-from", firstPlayer, "--jobs", "3", "--patience", "200ms")
-	assert.Contains(t, r.Why, "given up: nothing has ended for 200ms")
+	r := measure(t, cli.Failed, "--nats-url", url, "--yes-send", "--xuids-from", firstPlayer, "--jobs", "3", "--patience", "1s")
+	assert.Contains(t, r.Why, "given up: nothing has ended for 1s")
 	assert.Equal(t, 3, r.NoResult)
 	assert.Zero(t, r.Ended.N)
 }

@@ -9,6 +9,7 @@ import (
 	"strings"
 	"time"
 
+	"github.com/nats-io/nats.go"
 	"github.com/spf13/cobra"
 
 	"github.com/invitedhq/invited/cmd/internal/cli"
@@ -55,8 +56,29 @@ func (f *campaignFilter) filter(name string) (q queue.CampaignFilter, err error)
 	return q, err
 }
 
+// namesOne completes a command that does something with one campaign: the one that its first argument names, and that its flags tell
+// from others of that name.
+func (t *tool) namesOne(cmd *cobra.Command, do func(ctx context.Context, f queue.CampaignFilter) error) *cobra.Command {
+	var f campaignFilter
+	cmd.Args, cmd.ValidArgsFunction = oneName, t.completeCampaigns
+	cmd.RunE = func(cmd *cobra.Command, args []string) error {
+		q, err := f.filter(args[0])
+		if err != nil {
+			return err
+		}
+		return do(cmd.Context(), q)
+	}
+	f.register(t, cmd)
+	return cmd
+}
+
 // organize connects, and does something with campaigns.
 func (t *tool) organize(ctx context.Context, do func(*queue.Organizer) error) error {
+	return t.organizeOver(ctx, func(_ *nats.Conn, o *queue.Organizer) error { return do(o) })
+}
+
+// organizeOver does so where more than campaigns is asked for over the connection.
+func (t *tool) organizeOver(ctx context.Context, do func(*nats.Conn, *queue.Organizer) error) error {
 	conn, err := t.connect()
 	if err != nil {
 		return err
@@ -66,7 +88,7 @@ func (t *tool) organize(ctx context.Context, do func(*queue.Organizer) error) er
 	if err != nil {
 		return err
 	}
-	return do(organizer)
+	return do(conn, organizer)
 }
 
 // completeCampaigns offers the names of campaigns, if NATS can be reached.
@@ -138,26 +160,14 @@ func newCampaignListCommand(t *tool) *cobra.Command {
 }
 
 func newCampaignStatusCommand(t *tool) *cobra.Command {
-	var f campaignFilter
-	cmd := &cobra.Command{
+	return t.namesOne(&cobra.Command{
 		Use:   "status NAME",
 		Short: "Show how a campaign gets on",
 		Long: `status counts what is stored of how the campaign's jobs ended: recipients that were sent or are dead, and not what was read
 or begun. Where jobs were published past invitectl, for how many recipients is known only as they end.`,
 		Example: `  invitectl campaign status spring-cup
   invitectl campaign status spring-cup --title 1739947436 --sender cup --json`,
-		Args:              oneName,
-		ValidArgsFunction: t.completeCampaigns,
-		RunE: func(cmd *cobra.Command, args []string) error {
-			q, err := f.filter(args[0])
-			if err != nil {
-				return err
-			}
-			return t.showCampaign(cmd.Context(), q)
-		},
-	}
-	f.register(t, cmd)
-	return cmd
+	}, t.showCampaign)
 }
 
 // which is what selects a campaign in any case: there may be others of its name.

@@ -16,51 +16,36 @@ import (
 // canceller is one campaign cancel.
 type canceller struct {
 	*tool
-	in          io.Reader
+	in          func() io.Reader // who is asked
 	yes, noWait bool
 }
 
 func newCampaignCancelCommand(t *tool) *cobra.Command {
-	var f campaignFilter
 	c := canceller{tool: t}
-	cmd := &cobra.Command{
+	cmd := t.namesOne(&cobra.Command{
 		Use:   "cancel NAME",
 		Short: "Drop what is unsent of a campaign, for good",
 		Long: `cancel stops a campaign within a second, for good, and waits until workers have dropped what is unsent. Calls that are under
 way are finished, and counted. At a terminal it asks first. Ctrl-C while it waits leaves the campaign cancelled.`,
 		Example: `  invitectl campaign cancel spring-cup
   invitectl campaign cancel spring-cup --yes --no-wait --json`,
-		Args:              oneName,
-		ValidArgsFunction: t.completeCampaigns,
-		RunE: func(cmd *cobra.Command, args []string) error {
-			q, err := f.filter(args[0])
+	}, func(ctx context.Context, f queue.CampaignFilter) error {
+		return t.organizeOver(ctx, func(conn *nats.Conn, o *queue.Organizer) error {
+			s, err := statusToSteer(ctx, o, f)
 			if err != nil {
 				return err
 			}
-			c.in = cmd.InOrStdin()
-			return c.run(cmd.Context(), q)
-		},
-	}
-	f.register(t, cmd)
+			return c.cancel(ctx, conn, o, s)
+		})
+	})
+	c.in = cmd.InOrStdin
 	cmd.Flags().BoolVar(&c.yes, "yes", false, "do not ask")
 	cmd.Flags().BoolVar(&c.noWait, "no-wait", false, "do not wait until all is dropped")
 	return cmd
 }
 
-func (c *canceller) run(ctx context.Context, f queue.CampaignFilter) error {
-	conn, err := c.connect()
-	if err != nil {
-		return err
-	}
-	defer conn.Close()
-	o, err := queue.NewOrganizer(ctx, conn)
-	if err != nil {
-		return err
-	}
-	s, err := statusToSteer(ctx, o, f)
-	if err != nil {
-		return err
-	}
+// cancel cancels a campaign that stands like this, and says how it stands then.
+func (c *canceller) cancel(ctx context.Context, conn *nats.Conn, o *queue.Organizer, s queue.CampaignStatus) (err error) {
 	if over(s) { // nothing is left to be dropped
 		return c.printStanding(s)
 	}
@@ -87,7 +72,7 @@ var errKept = errors.New("nothing was changed")
 
 // ask asks whoever sits at the terminal. Where nobody does, a script knows what it wants.
 func (c *canceller) ask(ctx context.Context, s queue.CampaignStatus) error {
-	if c.yes || !c.canAsk(c.in) {
+	if c.yes || !c.canAsk(c.in()) {
 		return nil
 	}
 	unsent := "all"
@@ -98,7 +83,7 @@ func (c *canceller) ask(ctx context.Context, s queue.CampaignStatus) error {
 		unsent = plural(s.Waiting, "job")
 	}
 	question := fmt.Sprintf("%s\nCancel it? What is left will be dropped, for good: %s.", c.sentence(s), unsent)
-	if c.tool.ask(ctx, c.in, question) {
+	if c.tool.ask(ctx, c.in(), question) {
 		return nil
 	}
 	return errKept

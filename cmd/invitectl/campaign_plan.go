@@ -5,12 +5,13 @@ import (
 	"time"
 
 	"github.com/invitedhq/invited/queue"
+	"github.com/invitedhq/invited/xbl"
 )
 
-// callSize is how many recipients a call has at most.
-const callSize = 16
-
-func callsFor(recipients int) int { return (recipients + callSize - 1) / callSize }
+// callsFor is how many calls so many recipients need at the least.
+func callsFor(recipients int) int {
+	return (recipients + xbl.MaxInvitedUsers - 1) / xbl.MaxInvitedUsers
+}
 
 // printPlan prints what a dry run found out.
 func (t *tool) printPlan(o queue.CampaignOrder, l *list, p planned) error {

@@ -173,6 +173,32 @@ func (t *tool) printCampaign(s queue.CampaignStatus, left *queue.Forecast) error
 	row := func(name string, c colour, format string, args ...any) {
 		list.add(cell{text: name}, cell{fmt.Sprintf(format, args...), c})
 	}
+	t.addTerms(row, s)
+	addCounts(row, s)
+	if left != nil {
+		row("time left", plain, "%s", timeLeftInWords(s, *left))
+		for _, r := range t.forecastRows(*left, quotaOf(*left)) {
+			row(r.name, plain, "%s", r.text)
+		}
+	}
+	t.addTimes(row, s)
+	err := list.write(t.out, styleOf(t.out))
+	if left != nil {
+		err = errors.Join(err, t.printUnsure(*left))
+	}
+	if !s.Complete {
+		_, noteErr := fmt.Fprintln(t.out, "The counts may be too low: no worker ran for so long that results were removed "+
+			"before they were summed up.")
+		err = errors.Join(err, noteErr)
+	}
+	return err
+}
+
+// addRow adds a row of a name and a text to what is printed.
+type addRow func(name string, c colour, format string, args ...any)
+
+// addTerms adds which campaign it is, and what it is at.
+func (t *tool) addTerms(row addRow, s queue.CampaignStatus) {
 	row("campaign", plain, "%s", s.Address.Campaign)
 	row("title", plain, "%d", s.Address.TitleID)
 	row("sender", plain, "%s", s.Address.Sender)
@@ -187,6 +213,10 @@ func (t *tool) printCampaign(s queue.CampaignStatus, left *queue.Forecast) error
 	if limit := limitText(s); limit != "" {
 		row("rate limit", plain, "%s", limit)
 	}
+}
+
+// addCounts adds what became of its recipients and jobs.
+func addCounts(row addRow, s queue.CampaignStatus) {
 	if s.Ordered {
 		row("recipients", plain, "%s", grouped(s.Recipients))
 	} else {
@@ -212,26 +242,9 @@ func (t *tool) printCampaign(s queue.CampaignStatus, left *queue.Forecast) error
 		row("maybe twice", plain, "%s; some of their recipients may have been sent once more than is counted",
 			plural(s.MaybeDuplicate, "job"))
 	}
-	if left != nil {
-		row("time left", plain, "%s", timeLeftInWords(s, *left))
-		for _, r := range t.forecastRows(*left, quotaOf(*left)) {
-			row(r.name, plain, "%s", r.text)
-		}
-	}
-	t.addTimes(row, s)
-	err := list.write(t.out, styleOf(t.out))
-	if left != nil {
-		err = errors.Join(err, t.printUnsure(*left))
-	}
-	if !s.Complete {
-		_, noteErr := fmt.Fprintln(t.out, "The counts may be too low: no worker ran for so long that results were removed "+
-			"before they were summed up.")
-		err = errors.Join(err, noteErr)
-	}
-	return err
 }
 
-func (t *tool) addTimes(row func(name string, c colour, format string, args ...any), s queue.CampaignStatus) {
+func (t *tool) addTimes(row addRow, s queue.CampaignStatus) {
 	for _, of := range []struct {
 		name string
 		at   time.Time

@@ -149,23 +149,7 @@ func (t *tool) startCampaign(ctx context.Context, o queue.CampaignOrder, windows
 	case f.dryRun:
 		return nil
 	}
-	var upload queue.Upload
-	var now queue.CampaignStatus
-	err = t.organize(ctx, func(organizer *queue.Organizer) error {
-		if o.ExpiresAt.IsZero() { // as with its start and rate: a campaign that is gone on with has its own
-			now, err := organizer.Status(ctx, o.Address)
-			if err != nil && !errors.Is(err, queue.ErrNoCampaign) {
-				return err
-			}
-			o.ExpiresAt = now.ExpiresAt
-		}
-		var err error
-		if upload, err = organizer.Start(ctx, o, &list.recipients, t.newUploadBar().set); err != nil {
-			return err
-		}
-		now, err = organizer.Status(ctx, o.Address)
-		return err
-	})
+	upload, now, err := t.upload(ctx, &o, list)
 	if err == nil {
 		return t.printUpload(o, list, upload, now)
 	}
@@ -188,6 +172,26 @@ func (t *tool) startCampaign(ctx context.Context, o queue.CampaignOrder, windows
 	}
 	return fmt.Errorf("%w; %s of %s recipients are known to be stored; run the same again to go on",
 		err, grouped(upload.Stored), grouped(list.recipients.Len()))
+}
+
+// upload stores a campaign, and says how it stands then. An order that names no end gets the one that the campaign has.
+func (t *tool) upload(ctx context.Context, o *queue.CampaignOrder, list *list) (upload queue.Upload, now queue.CampaignStatus, err error) {
+	err = t.organize(ctx, func(organizer *queue.Organizer) error {
+		if o.ExpiresAt.IsZero() { // as with its start and rate: a campaign that is gone on with has its own
+			before, err := organizer.Status(ctx, o.Address)
+			if err != nil && !errors.Is(err, queue.ErrNoCampaign) {
+				return err
+			}
+			o.ExpiresAt = before.ExpiresAt
+		}
+		var err error
+		if upload, err = organizer.Start(ctx, *o, &list.recipients, t.newUploadBar().set); err != nil {
+			return err
+		}
+		now, err = organizer.Status(ctx, o.Address)
+		return err
+	})
+	return upload, now, err
 }
 
 // readFile reads the recipients; stdin, where the name is -, is read once, and

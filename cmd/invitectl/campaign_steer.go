@@ -93,30 +93,22 @@ type steering func(context.Context, *queue.Organizer, queue.CampaignStatus) erro
 
 // newSteerCommand completes a command that steers a campaign, and then says how that one stands.
 func (t *tool) newSteerCommand(cmd *cobra.Command, change steering) *cobra.Command {
-	var f campaignFilter
-	cmd.Args, cmd.ValidArgsFunction = oneName, t.completeCampaigns
-	cmd.RunE = func(cmd *cobra.Command, args []string) error {
-		q, err := f.filter(args[0])
-		if err != nil {
-			return err
-		}
-		return t.organize(cmd.Context(), func(o *queue.Organizer) error {
-			before, err := statusToSteer(cmd.Context(), o, q)
+	return t.namesOne(cmd, func(ctx context.Context, f queue.CampaignFilter) error {
+		return t.organize(ctx, func(o *queue.Organizer) error {
+			before, err := statusToSteer(ctx, o, f)
 			if err != nil {
 				return err
 			}
-			if err := change(cmd.Context(), o, before); err != nil {
+			if err := change(ctx, o, before); err != nil {
 				return or(explainTerms(before.Address, err), err)
 			}
-			now, err := o.Status(cmd.Context(), before.Address)
+			now, err := o.Status(ctx, before.Address)
 			if err != nil {
 				return err
 			}
 			return t.printStanding(now)
 		})
-	}
-	f.register(t, cmd)
-	return cmd
+	})
 }
 
 func statusOfOne(ctx context.Context, o *queue.Organizer, f queue.CampaignFilter) (queue.CampaignStatus, error) {

@@ -15,45 +15,29 @@ import (
 )
 
 func newCampaignWatchCommand(t *tool) *cobra.Command {
-	var f campaignFilter
-	cmd := &cobra.Command{
+	return t.namesOne(&cobra.Command{
 		Use:   "watch NAME",
 		Short: "Show how a campaign gets on, as it does",
 		Long: `watch shows a campaign until it has ended, or is cancelled, or until Ctrl-C. At a terminal it redraws one block; elsewhere it
 prints a line whenever something has changed, and with --json the same as status does, but for the time left.`,
 		Example: `  invitectl campaign watch spring-cup
   invitectl campaign watch spring-cup --json | jq .left`,
-		Args:              oneName,
-		ValidArgsFunction: t.completeCampaigns,
-		RunE: func(cmd *cobra.Command, args []string) error {
-			q, err := f.filter(args[0])
+	}, func(ctx context.Context, f queue.CampaignFilter) error {
+		return t.organizeOver(ctx, func(conn *nats.Conn, o *queue.Organizer) error {
+			a, err := one(ctx, o, f)
 			if err != nil {
 				return err
 			}
-			return t.watchCampaign(cmd.Context(), q)
-		},
-	}
-	f.register(t, cmd)
-	return cmd
+			return t.watchCampaign(ctx, conn, o, a)
+		})
+	})
 }
 
 // watchEvery is how often what is watched is looked at.
 const watchEvery = time.Second
 
-func (t *tool) watchCampaign(ctx context.Context, f queue.CampaignFilter) error {
-	conn, err := t.connect()
-	if err != nil {
-		return err
-	}
-	defer conn.Close()
-	o, err := queue.NewOrganizer(ctx, conn)
-	if err != nil {
-		return err
-	}
-	a, err := one(ctx, o, f)
-	if err != nil {
-		return err
-	}
+// watchCampaign shows a campaign until it is over, or the context ends. The connection tells when what is shown is old.
+func (t *tool) watchCampaign(ctx context.Context, conn *nats.Conn, o *queue.Organizer, a queue.Address) error {
 	show, lost, leave := t.showLine(), t.tellLost, func() {}
 	if out := drawable(t.out); out != nil && !t.json {
 		b := &blockShown{on: newScreen(out), paint: styleOf(t.out)}

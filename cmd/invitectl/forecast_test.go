@@ -142,7 +142,7 @@ How many calls jobs are that were published one by one is a guess.
 	}
 	_, out, _ = run(t, dryRun(file, url, "--json")...)
 	require.NoError(t, json.Unmarshal([]byte(out), &item))
-	assert.InDelta(t, 3600+202, item.LeastSeconds, 10)
+	assert.InDelta(t, 3600+202, item.LeastSeconds, 20)
 	assert.Equal(t, "2/1s", item.Quota)
 	assert.Equal(t, fromRefusals, item.Forecast.QuotaFrom)
 	assert.Equal(t, []otherCampaignItem{

@@ -9,6 +9,7 @@ import (
 	"regexp"
 	"slices"
 	"strings"
+	"sync"
 	"testing"
 	"time"
 
@@ -168,8 +169,10 @@ func TestGoldenJobs(t *testing.T) {
 			s.run("send --title 730" + json)
 			worker := work(t, conn)
 			worker.end(2, 0)
-			go worker.end(1, 1)
+			var ending sync.WaitGroup
+			ending.Go(func() { worker.end(1, 1) })
 			s.run("send --title 730 --to 2533274790000001,2533274790000002 --id match-8 --wait" + json)
+			ending.Wait() // the result comes before the job is acknowledged
 			worker.stop()
 			s.run("results" + json)
 			s.requireGolden(file)

@@ -3,7 +3,9 @@
 package main
 
 import (
+	"fmt"
 	"regexp"
+	"slices"
 	"strings"
 	"testing"
 	"unicode/utf8"
@@ -30,16 +32,20 @@ func startedCampaign(t *testing.T) (conn *nats.Conn, url string) {
 	return conn, url
 }
 
-// requireOneBlock: what is redrawn stands there once, and nothing of it has gone to the next line.
-func requireOneBlock(t *testing.T, screen string, columns int) {
-	t.Helper()
-	require.Equal(t, 1, strings.Count(screen, "cup  title 730"), "%s", screen)
-	require.Equal(t, 1, strings.Count(screen, "\nsent "), "%s", screen)
-	lines := strings.Split(screen, "\n")
-	require.LessOrEqual(t, len(lines), 8, "%s", screen)
-	for _, l := range lines {
-		require.Less(t, utf8.RuneCountInString(l), columns, "%s", screen)
-	}
+// awaitBlock waits for a screen with all these patterns, on which what is redrawn stands once, and nothing of it has gone to the next
+// line. A second block, or a line too long, would stay: nothing clears it.
+func awaitBlock(at *harness.Terminal, columns int, patterns ...string) {
+	at.AwaitScreen(fmt.Sprintf("one block of %d columns with %q", columns, patterns), func(screen string) bool {
+		return once(screen, "cup  title 730") && once(screen, "\nsent ") && strings.Count(screen, "\n") < 8 && narrower(screen, columns) &&
+			!slices.ContainsFunc(patterns, func(p string) bool { return !regexp.MustCompile(p).MatchString(screen) })
+	})
+}
+
+func once(screen, words string) bool { return strings.Count(screen, words) == 1 }
+
+// narrower says whether each line has less than so many columns.
+func narrower(screen string, columns int) bool {
+	return !slices.ContainsFunc(strings.Split(screen, "\n"), func(l string) bool { return utf8.RuneCountInString(l) >= columns })
 }
 
 func TestAPersonWatchesACampaignToItsEnd(t *testing.T) {
@@ -47,24 +53,19 @@ func TestAPersonWatchesACampaignToItsEnd(t *testing.T) {
 	worker := work(t, conn)
 	const columns = 60
 	at := programs.Terminal(t, columns, 24, nil, harness.Invitectl, "campaign", "watch", "cup", "--nats-url", url)
-	requireOneBlock(t, at.Await(`left +160`), columns)
+	awaitBlock(at, columns, `left +160`)
 	worker.end(3, 2)
-	screen := at.Await(`left +112`)
-	requireOneBlock(t, screen, columns)
-	assert.Contains(t, screen, "[############")
-	assert.Contains(t, screen, "..]  30.0 %\n")
-	assert.Contains(t, screen, "\ndead        2  rejected 2\n")
-	assert.Regexp(t, `lately    (\d+\.\d/s|not measured yet)\ntime left `, screen)
+	awaitBlock(at, columns, `left +112`, `\[############`, `\.\.\]  30\.0 %\n`, `\ndead        2  rejected 2\n`,
+		`lately    (\d+\.\d/s|not measured yet)\ntime left `)
 
 	at.Resize(44, 24)
 	worker.end(1, 0)
-	requireOneBlock(t, at.Await(`left +96`), 44)
+	awaitBlock(at, 44, `left +96`)
 	at.Resize(20, 4) // what does not fit is left out
 	worker.end(1, 0)
-	screen = at.Await(` 50.0 %`)
-	for l := range strings.SplitSeq(screen, "\n") {
-		require.Less(t, utf8.RuneCountInString(l), 20, "%s", screen)
-	}
+	at.AwaitScreen("50.0 % in less than 20 columns", func(screen string) bool {
+		return strings.Contains(screen, " 50.0 %") && narrower(screen, 20)
+	})
 	at.Resize(columns, 24)
 	worker.end(5, 0)
 	at.Await(`ended`)
@@ -143,17 +144,18 @@ func TestAWatchThatHasLostItsConnectionSaysThatItsFiguresAreOld(t *testing.T) {
 	network := harness.NewProxy(t, strings.TrimPrefix(url, "nats://"))
 	const columns = 60
 	at := programs.Terminal(t, columns, 24, nil, harness.Invitectl, "campaign", "watch", "cup", "--nats-url", "nats://"+network.Address)
-	requireOneBlock(t, at.Await(`left +160`), columns)
+	awaitBlock(at, columns, `left +160`)
 	network.Refuse()
-	screen := at.Await(`\nno connection to NATS: this is how it stood\n`)
-	require.Equal(t, 1, strings.Count(screen, "cup  title 730"), "%s", screen)
-	require.Equal(t, 1, strings.Count(screen, "\nsent "), "%s", screen)
+	at.AwaitScreen("once, that its figures are old", func(screen string) bool {
+		return once(screen, "\nno connection to NATS: this is how it stood\n") && once(screen, "cup  title 730") && once(screen, "\nsent ")
+	})
 	network.Heal()
 	status, _, errOut := run(t, "campaign", "pause", "cup", "--nats-url", url)
 	require.Equal(t, cli.Done, status, errOut)
-	screen = at.Await(`\npaused\n`)
-	requireOneBlock(t, screen, columns)
-	assert.NotContains(t, screen, "no connection")
+	at.AwaitScreen("that it is paused, and no more that its figures are old", func(screen string) bool {
+		return strings.Contains(screen, "\npaused\n") && !strings.Contains(screen, "no connection")
+	})
+	awaitBlock(at, columns, `\npaused\n`)
 	at.Type("\x03")
 	assert.Equal(t, cli.Done, at.End())
 }

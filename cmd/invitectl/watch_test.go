@@ -96,7 +96,7 @@ func awaitState(t *testing.T, url string, state queue.CampaignState) {
 		_, out, _ := run(t, "campaign", "status", "cup", "--json", "--nats-url", url)
 		var item struct{ State queue.CampaignState }
 		return json.Unmarshal([]byte(out), &item) == nil && item.State == state
-	}, 10*time.Second, 20*time.Millisecond)
+	}, 30*time.Second, 20*time.Millisecond)
 }
 
 func TestACampaignInASentence(t *testing.T) {

@@ -53,7 +53,7 @@ func (s *sender) endAllOf(campaign string, n int, url string) {
 			n--
 		}
 	}
-	harness.Until(s, 10*time.Second, "all have left the queue", func() bool {
+	harness.Until(s, 30*time.Second, "all have left the queue", func() bool {
 		_, out, _ := run(s.T, "campaign", "status", campaign, "--json", "--nats-url", url)
 		return strings.Contains(out, `"state":"ended"`)
 	})

@@ -89,7 +89,7 @@ func TestASenderThatTheBrokerDoesNotKnowWaitsAndIsSeenToAndNobodyElse(t *testing
 	}
 	send("eve", "2533274790000001")
 	send("ada", "2533274790000002")
-	harness.Until(t, 10*time.Second, "the other is sent", func() bool { return sim.Ledger().Unique == 1 })
+	harness.Until(t, 30*time.Second, "the other is sent", func() bool { return sim.Ledger().Unique == 1 })
 	var shown string
 	harness.Until(t, 20*time.Second, "the status says who waits, and why", func() bool {
 		_, shown, _ = programs.Run(t, harness.Invitectl, "status", "--nats-url", w.NATS)
@@ -103,6 +103,6 @@ func TestASenderThatTheBrokerDoesNotKnowWaitsAndIsSeenToAndNobodyElse(t *testing
 	require.Regexp(t, `invited_dead_letters_total\{reason="expired",title="730"\} 0`, metrics)
 	known.Store(true)
 	w.Hangup()
-	harness.Until(t, 10*time.Second, "it is sent once the broker knows the sender", func() bool { return sim.Ledger().Unique == 2 })
+	harness.Until(t, 30*time.Second, "it is sent once the broker knows the sender", func() bool { return sim.Ledger().Unique == 2 })
 	w.Stop()
 }

@@ -115,7 +115,7 @@ func TestTheConsoleInABrowser(t *testing.T) {
 		} {
 			dead.Header[name] = []string{value}
 		}
-		_, err := conn.RequestMsg(dead, time.Second)
+		_, err := conn.RequestMsg(dead, 10*time.Second)
 		require.NoError(t, err)
 		b.open("/dead?reason=exhausted")
 		b.shows("1 dead letter", "replayed-1", "•••904 could not be invited")
@@ -157,14 +157,14 @@ func TestTheConsoleInABrowser(t *testing.T) {
 			`{"id":"` + strings.ReplaceAll(strings.ReplaceAll(hostile[:110], `"`, `\"`), "\n", "") + `","invitedUsers":"` + hostile + `"}`,
 			hostile + emoji,
 		} {
-			_, err := conn.Request(fmt.Sprintf("invites.jobs.1739947436.hostile-%d", i), []byte(body), time.Second)
+			_, err := conn.Request(fmt.Sprintf("invites.jobs.1739947436.hostile-%d", i), []byte(body), 10*time.Second)
 			require.NoError(t, err)
 		}
 		dead := nats.NewMsg("invites.dead.1739947436.rejected")
 		dead.Header["Invite-Reason"], dead.Header["Invite-Detail"] = []string{"rejected"}, []string{strings.Map(printableHeader, hostile) + emoji}
 		dead.Header["Invite-Job-Id"], dead.Header["Invite-Subject"] = []string{hostile[:60]}, []string{"invites.jobs.1739947436.<b>hostile"}
 		dead.Data = []byte(hostile)
-		_, err := conn.RequestMsg(dead, time.Second)
+		_, err := conn.RequestMsg(dead, 10*time.Second)
 		require.NoError(t, err)
 		b.open("/dead")
 		b.shows("hostile-2", "<script>alert(1)</script>", "🎉")

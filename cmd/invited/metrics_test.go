@@ -39,7 +39,7 @@ func TestTheMetricsOfAWorkerLeadToTheTraceOfAJob(t *testing.T) {
 		`(?m)^invited_delivery_seconds_bucket\{lane="interactive",le="\S+"\} 1 # \{.*trace_id="` + trace + `"`,
 		`(?m)^go_goroutines `, `(?m)^process_start_time_seconds `,
 	} {
-		require.EventuallyWithT(t, func(c *assert.CollectT) { assert.Regexp(c, line, scraped(t, w)) }, 10*time.Second, 20*time.Millisecond)
+		require.EventuallyWithT(t, func(c *assert.CollectT) { assert.Regexp(c, line, scraped(t, w)) }, 30*time.Second, 20*time.Millisecond)
 	}
 	assert.NotContains(t, scraped(t, w), "invited_token_expiry_timestamp_seconds", "a static token has no date")
 	stop()

@@ -30,7 +30,7 @@ func TestAHangupPutsWhatCanBeChangedInForceAndSaysWhatChanged(t *testing.T) {
 	said := func(words ...string) {
 		t.Helper()
 		for _, word := range words {
-			harness.Until(t, 10*time.Second, "it says "+word, func() bool { return w.Said(word) })
+			harness.Until(t, 30*time.Second, "it says "+word, func() bool { return w.Said(word) })
 		}
 	}
 	sent := 0
@@ -45,7 +45,7 @@ func TestAHangupPutsWhatCanBeChangedInForceAndSaysWhatChanged(t *testing.T) {
 	}
 	arrived := func(n int) {
 		t.Helper()
-		harness.Until(t, 10*time.Second, fmt.Sprint(n, " invites are sent"), func() bool { return sim.Ledger().Unique == n })
+		harness.Until(t, 30*time.Second, fmt.Sprint(n, " invites are sent"), func() bool { return sim.Ledger().Unique == n })
 	}
 	send(1)
 	arrived(1)
@@ -61,7 +61,7 @@ func TestAHangupPutsWhatCanBeChangedInForceAndSaysWhatChanged(t *testing.T) {
 	said("was [{max: 2, per: 4m}]", "log.level: debug, was info", "a change of the configuration takes a restart", "dispatch.shutdown_grace: 1m, was 20s",
 		"level=DEBUG")
 	arrived(4)
-	harness.Until(t, 10*time.Second, "a title that is named now has its metrics", func() bool {
+	harness.Until(t, 30*time.Second, "a title that is named now has its metrics", func() bool {
 		_, metrics := harness.Get(t, w.Admin+"/metrics")
 		return strings.Contains(metrics, `invited_calls_total{result="sent",title="570"} 0`)
 	})

@@ -57,7 +57,7 @@ func TestAWorkerWaitsForNATSAndSaysSo(t *testing.T) {
 	w, stop := begin(t, cfg)
 	admin := "http://" + cfg.Admin.Listen
 
-	require.Eventually(t, func() bool { return answers(t, admin+"/readyz", http.StatusServiceUnavailable) }, 10*time.Second, 20*time.Millisecond,
+	require.Eventually(t, func() bool { return answers(t, admin+"/readyz", http.StatusServiceUnavailable) }, 30*time.Second, 20*time.Millisecond,
 		"not ready without NATS")
 	require.True(t, answers(t, admin+"/livez", http.StatusOK), "but alive: a restart would not help")
 
@@ -66,7 +66,7 @@ func TestAWorkerWaitsForNATSAndSaysSo(t *testing.T) {
 	require.True(t, answers(t, admin+"/readyz", http.StatusOK))
 
 	nats.Shutdown()
-	require.Eventually(t, func() bool { return answers(t, admin+"/readyz", http.StatusServiceUnavailable) }, 10*time.Second, 20*time.Millisecond,
+	require.Eventually(t, func() bool { return answers(t, admin+"/readyz", http.StatusServiceUnavailable) }, 30*time.Second, 20*time.Millisecond,
 		"not ready once NATS is gone")
 	require.True(t, answers(t, admin+"/livez", http.StatusOK))
 	stop()
@@ -76,7 +76,7 @@ func TestAWorkerThatIsToldToStopWhileItWaitsForNATSStops(t *testing.T) {
 	cfg := workerConfig(t, "http://127.0.0.1:1")
 	cfg.NATS.URL = configs.NewURL("nats://" + embeddedtest.FreeAddress(t))
 	_, stop := begin(t, cfg)
-	require.Eventually(t, func() bool { return answers(t, "http://"+cfg.Admin.Listen+"/livez", http.StatusOK) }, 10*time.Second, 20*time.Millisecond)
+	require.Eventually(t, func() bool { return answers(t, "http://"+cfg.Admin.Listen+"/livez", http.StatusOK) }, 30*time.Second, 20*time.Millisecond)
 	http.DefaultClient.CloseIdleConnections()
 	begun := time.Now()
 	stop()

@@ -118,6 +118,7 @@ type observer struct {
 	tracer *Tracer
 }
 
+// CallEnded implements dispatcher.Observer.
 func (o observer) CallEnded(c dispatcher.CallEnded) {
 	o.Observer.CallEnded(c)
 	o.tracer.callEnded(c)

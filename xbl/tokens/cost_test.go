@@ -5,6 +5,7 @@ import (
 	"runtime"
 	"strings"
 	"testing"
+	"time"
 
 	"github.com/stretchr/testify/assert"
 	"github.com/stretchr/testify/require"
@@ -13,7 +14,7 @@ import (
 )
 
 func TestATokenThatServesIsGivenWithoutAnAllocation(t *testing.T) {
-	c := tokens.NewCache(newMint(), tokens.Options{Random: func() float64 { return 0.5 }})
+	c := tokens.NewCache(newMint(), tokens.Options{Random: func() float64 { return 0.5 }, Patience: time.Minute})
 	defer c.Close()
 	tokenOf(t, c, "ada")
 	assert.Zero(t, testing.AllocsPerRun(1000, func() { _, _ = c.Token(t.Context(), "ada") }))
@@ -44,7 +45,7 @@ func heapOf(t testing.TB, c *tokens.Cache, m *mint, n int) uint64 {
 
 func TestManySendersDoNotFillTheMemory(t *testing.T) {
 	m := thick()
-	c := tokens.NewCache(m, tokens.Options{Random: func() float64 { return 0.5 }, Senders: 1024})
+	c := tokens.NewCache(m, tokens.Options{Random: func() float64 { return 0.5 }, Senders: 1024, Patience: time.Minute})
 	defer c.Close()
 	few := heapOf(t, c, m, 5000)
 	many := heapOf(t, c, m, 25_000)

@@ -40,26 +40,9 @@ func (c *Console) job(ctx context.Context, r *running, req *http.Request) (*page
 		return p, nil
 	}
 	data.Asked = true
-	q := queue.JobQuery{ID: data.ID, Sender: data.Sender}
-	if data.Title != "" {
-		title, err := strconv.ParseUint(data.Title, 10, 32)
-		if err != nil {
-			return nil, badAsk("A title ID is a decimal number.")
-		}
-		id := uint32(title)
-		q.TitleID = &id
-	}
-	if data.Sender != "" && (queue.Address{TitleID: 1, Sender: data.Sender}).Validate() != nil {
-		return nil, badAsk("A sender is 1 to 64 of A-Z a-z 0-9 _ and -.")
-	}
-	for _, of := range []struct {
-		name string
-		at   *uint64
-	}{{"results", &q.From.Results}, {"jobs", &q.From.Jobs}, {"campaigns", &q.From.Campaigns}} {
-		var err error
-		if *of.at, err = sequenceOf(v.Get(of.name)); err != nil {
-			return nil, err
-		}
+	q, err := data.query(v)
+	if err != nil {
+		return nil, err
 	}
 	if here, err := r.Dispatcher.Find(ctx, data.ID); err == nil && here != nil {
 		c.inHand(&data, here)
@@ -84,15 +67,45 @@ func (c *Console) job(ctx context.Context, r *running, req *http.Request) (*page
 		c.waiting(&data, *trace.Waiting, r)
 	}
 	if trace.Next != nil {
-		next := url.Values{"id": {data.ID}, "title": {data.Title}, "sender": {data.Sender}}
-		for name, at := range map[string]uint64{"results": trace.Next.Results, "jobs": trace.Next.Jobs, "campaigns": trace.Next.Campaigns} {
-			if at > 0 {
-				next.Set(name, strconv.FormatUint(at, 10))
-			}
-		}
-		data.Further = "/job?" + next.Encode()
+		data.Further = data.from(*trace.Next)
 	}
 	return p, nil
+}
+
+// query is what is asked for: a job, and where the search begins.
+func (d *jobPage) query(v url.Values) (q queue.JobQuery, err error) {
+	q = queue.JobQuery{ID: d.ID, Sender: d.Sender}
+	if d.Title != "" {
+		title, err := strconv.ParseUint(d.Title, 10, 32)
+		if err != nil {
+			return q, badAsk("A title ID is a decimal number.")
+		}
+		id := uint32(title)
+		q.TitleID = &id
+	}
+	if d.Sender != "" && (queue.Address{TitleID: 1, Sender: d.Sender}).Validate() != nil {
+		return q, badAsk("A sender is 1 to 64 of A-Z a-z 0-9 _ and -.")
+	}
+	for _, of := range []struct {
+		name string
+		at   *uint64
+	}{{"results", &q.From.Results}, {"jobs", &q.From.Jobs}, {"campaigns", &q.From.Campaigns}} {
+		if *of.at, err = sequenceOf(v.Get(of.name)); err != nil {
+			return q, err
+		}
+	}
+	return q, nil
+}
+
+// from is the address that goes on with the search from a place.
+func (d *jobPage) from(place queue.JobCursor) string {
+	next := url.Values{"id": {d.ID}, "title": {d.Title}, "sender": {d.Sender}}
+	for name, at := range map[string]uint64{"results": place.Results, "jobs": place.Jobs, "campaigns": place.Campaigns} {
+		if at > 0 {
+			next.Set(name, strconv.FormatUint(at, 10))
+		}
+	}
+	return "/job?" + next.Encode()
 }
 
 func (d *jobPage) add(name, text string) {

@@ -315,44 +315,54 @@ func (r *running) selected(ctx context.Context, v url.Values) (s selection, err 
 	if err != nil {
 		return s, err
 	}
-	bodies := 0
 	if s.all = v.Get("all") != ""; !s.all {
-		numbers := v["letter"]
-		if s.more = len(numbers) > maxChange; s.more {
-			numbers = numbers[:maxChange]
-		}
-		for _, number := range numbers {
-			sequence, err := sequenceOf(number)
-			if err != nil {
-				return s, err
-			}
-			l, err := reader.DeadLetter(ctx, sequence)
-			if errors.Is(err, queue.ErrNoLetter) {
-				continue // somebody else was faster
-			}
-			if err != nil {
-				return s, err
-			}
-			s.letters = append(s.letters, l)
-			if bodies += len(l.Body); bodies >= maxChangeBytes {
-				s.more = true
-				break
-			}
-		}
-		return s, nil
-	}
-	through, err := sequenceOf(v.Get("through"))
-	if err != nil {
+		err = s.readNumbers(ctx, reader, v["letter"])
 		return s, err
 	}
-	before := uint64(0)
-	if through > 0 {
-		before = through + 1
+	if s.through, err = sequenceOf(v.Get("through")); err != nil {
+		return s, err
+	}
+	err = s.readQuery(ctx, reader)
+	return s, err
+}
+
+// readNumbers reads the letters of these numbers.
+func (s *selection) readNumbers(ctx context.Context, reader *queue.Reader, numbers []string) error {
+	if s.more = len(numbers) > maxChange; s.more {
+		numbers = numbers[:maxChange]
+	}
+	bodies := 0
+	for _, number := range numbers {
+		sequence, err := sequenceOf(number)
+		if err != nil {
+			return err
+		}
+		l, err := reader.DeadLetter(ctx, sequence)
+		if errors.Is(err, queue.ErrNoLetter) {
+			continue // somebody else was faster
+		}
+		if err != nil {
+			return err
+		}
+		s.letters = append(s.letters, l)
+		if bodies += len(l.Body); bodies >= maxChangeBytes {
+			s.more = true
+			break
+		}
+	}
+	return nil
+}
+
+// readQuery reads the letters of its query, from the one that through says on, or else the newest; and then through is the first of them.
+func (s *selection) readQuery(ctx context.Context, reader *queue.Reader) error {
+	before, bodies := uint64(0), 0
+	if s.through > 0 {
+		before = s.through + 1
 	}
 	for s.more = true; s.more && len(s.letters) < maxChange && bodies < maxChangeBytes; {
 		found, err := reader.LetterPage(ctx, s.query.filter, before, maxChange-len(s.letters), lettersPerLook)
 		if err != nil {
-			return s, err
+			return err
 		}
 		s.letters = append(s.letters, found.Letters...)
 		for _, l := range found.Letters {
@@ -363,11 +373,10 @@ func (r *running) selected(ctx context.Context, v url.Values) (s selection, err 
 			break // go on from an older page
 		}
 	}
-	s.through = through
 	if len(s.letters) > 0 {
 		s.through = s.letters[0].Sequence
 	}
-	return s, nil
+	return nil
 }
 
 func (c *Console) askLetters(ctx context.Context, r *running, req *http.Request) (*page, error) {

@@ -3,6 +3,7 @@ package console
 import (
 	"errors"
 	"testing"
+	"testing/synctest"
 	"time"
 
 	"github.com/stretchr/testify/assert"
@@ -48,39 +49,41 @@ func TestWhetherMoreWorkersWouldHelpIsSaidWithItsReason(t *testing.T) {
 }
 
 func TestProblemsAreInWordsTheGravestFirst(t *testing.T) {
-	now := time.Now()
-	since := now.Add(-time.Hour)
-	c := &Console{}
-	w := worker("w-1", queue.Activity{Partitions: []int{0, 1, 3}, Keys: &queue.KeysActivity{
-		Tokenless: 3, TokenTop: []queue.KeyActivity{{TitleID: 7, Sender: "cup-bot", Refused: true, For: time.Hour.Milliseconds(), Waiting: 1204}},
-		Outages: []queue.KeyActivity{{TitleID: 8, For: time.Hour.Milliseconds(), Waiting: 1}},
-	}})
-	w.Leaving = true
-	found := c.problems(view{now: now, began: since, workers: []queue.WorkerActivity{w}, backlog: lanes(5, 0, time.Minute), backlogAt: now})
-	var words []string
-	graves := 0
-	for i, p := range found {
-		words = append(words, p.Text+"|"+p.More)
-		if p.Grave {
-			graves++
-			assert.Equal(t, graves, i+1, "the grave ones come first")
+	synctest.Test(t, func(t *testing.T) {
+		now := time.Now()
+		since := now.Add(-time.Hour)
+		c := &Console{}
+		w := worker("w-1", queue.Activity{Partitions: []int{0, 1, 3}, Keys: &queue.KeysActivity{
+			Tokenless: 3, TokenTop: []queue.KeyActivity{{TitleID: 7, Sender: "cup-bot", Refused: true, For: time.Hour.Milliseconds(), Waiting: 1204}},
+			Outages: []queue.KeyActivity{{TitleID: 8, For: time.Hour.Milliseconds(), Waiting: 1}},
+		}})
+		w.Leaving = true
+		found := c.problems(view{now: now, began: since, workers: []queue.WorkerActivity{w}, backlog: lanes(5, 0, time.Minute), backlogAt: now})
+		var words []string
+		graves := 0
+		for i, p := range found {
+			words = append(words, p.Text+"|"+p.More)
+			if p.Grave {
+				graves++
+				assert.Equal(t, graves, i+1, "the grave ones come first")
+			}
 		}
-	}
-	assert.Equal(t, []string{
-		"1 partition of 4 is nobody's, so that their jobs wait: 2.|",
-		"Title 8: the service does not answer since|; at least 1 invite waits.",
-		"Sender cup-bot, title 7: its token is refused since|; at least 1,204 invites wait.",
-		"2 further senders of w-1 wait for a token.|",
-		"A player has waited for 1 min: the oldest of 5 interactive jobs that wait was published at|",
-		"Worker w-1 was told to stop, and finishes what it has.|",
-	}, words)
-	assert.WithinDuration(t, since, found[2].Since, time.Second)
+		assert.Equal(t, []string{
+			"1 partition of 4 is nobody's, so that their jobs wait: 2.|",
+			"Title 8: the service does not answer since|; at least 1 invite waits.",
+			"Sender cup-bot, title 7: its token is refused since|; at least 1,204 invites wait.",
+			"2 further senders of w-1 wait for a token.|",
+			"A player has waited for 1 min: the oldest of 5 interactive jobs that wait was published at|",
+			"Worker w-1 was told to stop, and finishes what it has.|",
+		}, words)
+		assert.WithinDuration(t, since, found[2].Since, time.Second)
 
-	found = c.problems(view{now: now, began: now, backlogErr: errors.New("no answer for 2533274790395904")})
-	require.Len(t, found, 2)
-	assert.Equal(t, "The queues can't be read: no answer for •••904.", found[0].Text)
-	assert.Contains(t, found[1].Text, "No worker has a lease")
-	assert.Empty(t, c.problems(view{now: now, began: now, workers: []queue.WorkerActivity{worker("a", queue.Activity{})}, backlog: lanes(1, 1, time.Second)}))
+		found = c.problems(view{now: now, began: now, backlogErr: errors.New("no answer for 2533274790395904")})
+		require.Len(t, found, 2)
+		assert.Equal(t, "The queues can't be read: no answer for •••904.", found[0].Text)
+		assert.Contains(t, found[1].Text, "No worker has a lease")
+		assert.Empty(t, c.problems(view{now: now, began: now, workers: []queue.WorkerActivity{worker("a", queue.Activity{})}, backlog: lanes(1, 1, time.Second)}))
+	})
 }
 
 func TestOfAWorkerThatDoesNotSayWhatItDoesNothingIsSaid(t *testing.T) {

@@ -43,7 +43,7 @@ func (c *Console) problems(v view) []problem {
 		for _, o := range w.Keys.Outages {
 			grave = append(grave, problem{
 				Grave: true, Text: fmt.Sprintf("Title %d: the service does not answer since", o.TitleID), Since: said(w, o),
-				More: "; " + c.wait(o.Waiting),
+				More: "; " + waiting(o.Waiting),
 			})
 		}
 		for _, k := range w.Keys.TokenTop {
@@ -53,7 +53,7 @@ func (c *Console) problems(v view) []problem {
 			}
 			grave = append(grave, problem{
 				Grave: true, Since: said(w, k), Text: fmt.Sprintf("Sender %s, title %d: %s since", c.sender(k.Sender), k.TitleID, what),
-				More: "; " + c.wait(k.Waiting),
+				More: "; " + waiting(k.Waiting),
 			})
 		}
 		if more := w.Keys.Tokenless - len(w.Keys.TokenTop); more > 0 {
@@ -76,7 +76,8 @@ func (c *Console) problems(v view) []problem {
 	return append(grave, other...)
 }
 
-func (c *Console) wait(n int) string {
+// waiting is how many invites of a sender or title wait, as far as a worker has them in hand.
+func waiting(n int) string {
 	switch n {
 	case 0:
 		return "nothing of it waits here now."

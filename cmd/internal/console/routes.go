@@ -9,7 +9,7 @@ import (
 	"time"
 )
 
-// live are the pages that are made anew while they are open, by their pattern.
+// livePages are those that are made anew while they are open, by their pattern.
 func (c *Console) livePages() map[string]maker {
 	return map[string]maker{
 		"/{$}":                                   c.overview,
@@ -119,20 +119,8 @@ func (c *Console) events(build maker) http.HandlerFunc {
 		if address == "/events/campaigns" {
 			address += "?" + url.Values{"q": {req.URL.Query().Get("q")}}.Encode()
 		}
-		news, end := c.live.watch(address, func(ctx context.Context) []byte {
-			ctx, cancel := context.WithTimeout(ctx, pageTime)
-			defer cancel()
-			// The request is only asked for its address: it may be over by now, and the page be another viewer's.
-			p, err := c.make(ctx, build, req)
-			if err != nil {
-				p = c.failed(err)
-			}
-			content, err := c.content(p)
-			if err != nil {
-				return nil
-			}
-			return event(string(content))
-		})
+		// The request is only asked for its address: it may be over when a page is made, and the page be another viewer's.
+		news, end := c.live.watch(address, func(ctx context.Context) []byte { return c.pageEvent(ctx, build, req) })
 		if news == nil {
 			http.Error(w, "Too many pages are open; this one is not kept up to date.", http.StatusServiceUnavailable)
 			return
@@ -167,6 +155,21 @@ func (c *Console) events(build maker) http.HandlerFunc {
 			}
 		}
 	}
+}
+
+// pageEvent makes a page's content, as an event; nil: it can't be made.
+func (c *Console) pageEvent(ctx context.Context, build maker, req *http.Request) []byte {
+	ctx, cancel := context.WithTimeout(ctx, pageTime)
+	defer cancel()
+	p, err := c.make(ctx, build, req)
+	if err != nil {
+		p = c.failed(err)
+	}
+	content, err := c.content(p)
+	if err != nil {
+		return nil
+	}
+	return event(string(content))
 }
 
 // lineEnds are the protocol's. A lone CR, in a page's address for one, is a line's end too: what follows it would be read as a field.

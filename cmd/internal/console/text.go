@@ -11,6 +11,7 @@ import (
 	"time"
 	"unicode"
 	"unicode/utf16"
+	"unicode/utf8"
 
 	"github.com/invitedhq/invited/cmd/internal/cli"
 	"github.com/invitedhq/invited/queue"
@@ -123,14 +124,12 @@ func printableLines(s string) string {
 
 func hideWords(s string) string {
 	return strings.Map(func(r rune) rune {
-		if r < utf8Self && !unicode.IsLetter(r) && !unicode.IsDigit(r) {
+		if r < utf8.RuneSelf && !unicode.IsLetter(r) && !unicode.IsDigit(r) {
 			return r
 		}
 		return '•'
 	}, s)
 }
-
-const utf8Self = 0x80
 
 // jobText is a job's JSON, as it would be published, with players masked.
 func (c *Console) jobText(j queue.Job) string {

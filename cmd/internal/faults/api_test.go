@@ -52,13 +52,18 @@ func TestAnAPIThatFailsNowAndThenLosesNothing(t *testing.T) {
 			w := s.join()
 			load := s.begin()
 			hold(time.Duration(*rounds) * 3 * time.Second)
+			harness.Until(t, patience, "a call has had an unknown outcome", func() bool { return ambiguous(w) > 0 })
 			load.stop()
 			s.settle()
-			unknown := int(w.Metrics().Sum("invited_calls_total", `result="ambiguous"`))
-			require.NotZero(t, unknown, "some calls must have had an unknown outcome")
+			unknown := ambiguous(w)
 			s.auditAmbiguous(onAmbiguous, unknown, w).report("API: 500, 503, 503 with Retry-After, resets, slow answers; on_ambiguous "+onAmbiguous, unknown)
 		})
 	}
+}
+
+// ambiguous is how many calls of a worker had an unknown outcome.
+func ambiguous(w *harness.Worker) int {
+	return int(w.Metrics().Sum("invited_calls_total", `result="ambiguous"`))
 }
 
 // auditAmbiguous audits what is left by so many calls with an unknown outcome.
@@ -80,7 +85,7 @@ func (s *scene) auditAmbiguous(onAmbiguous string, unknown int, w *harness.Worke
 			assert.Falsef(s.t, r.MaybeDuplicate, "nobody of job %s was sent to again", id)
 		}
 	}
-	a.requireMetrics(w.Metrics())
+	a.requireMetrics(w)
 	return a
 }
 
@@ -94,11 +99,11 @@ func TestGarbageForAnAnswerLosesNothing(t *testing.T) {
 			w := s.join()
 			load := s.begin()
 			hold(time.Duration(*rounds) * 4 * time.Second)
+			harness.Until(t, patience, "every trick has been done", g.allDone)
 			load.stop()
 			s.settle()
-			g.requireAllDone()
 			assert.False(t, w.Said(secret), "no token is in the log")
-			unknown := int(w.Metrics().Sum("invited_calls_total", `result="ambiguous"`))
+			unknown := ambiguous(w)
 			a := s.auditAmbiguous(onAmbiguous, unknown, w)
 			for x := range g.swallowed {
 				if onAmbiguous == deadLetters {
@@ -180,7 +185,7 @@ func TestAnOutageIsNobodysFailure(t *testing.T) {
 			during, outage, after := s.ride(g.seen, out.each, begin, end)
 			load.stop()
 			s.settle()
-			unknown := int(w.Metrics().Sum("invited_calls_total", `result="ambiguous"`))
+			unknown := ambiguous(w)
 			a := s.auditAmbiguous(retries, unknown, w)
 			a.report("API: outage, "+name, unknown)
 			t.Logf("%d calls in an outage of %s with up to %d jobs waiting; the next job ended %s after it", during, outage.Round(time.Second), s.accepted(), after)
@@ -202,7 +207,8 @@ func TestACertificateThatIsNotValidIsWaitedFor(t *testing.T) {
 	s.options.API, s.options.Env = g.URL, []string{"SSL_CERT_FILE=" + trusted(t, good, expired)}
 	w := s.join()
 	load := s.begin()
-	w.Await(`calls fail.*certificate has expired`)
+	// On a busy machine the first handshakes may time out, and of calls that fail in the same way there is a line a minute.
+	harness.Until(t, patience, "the worker says why calls fail", func() bool { return w.Said("certificate has expired") })
 	hold(time.Duration(*rounds) * 3 * time.Second)
 	assert.Zero(t, g.seen(), "nothing is written to whom nobody knows")
 	ends, healed := s.observe(), time.Now()
@@ -214,7 +220,7 @@ func TestACertificateThatIsNotValidIsWaitedFor(t *testing.T) {
 	load.stop()
 	a := s.audit(0)
 	assert.Empty(t, a.letters)
-	a.requireMetrics(w.Metrics())
+	a.requireMetrics(w)
 	a.report("API: an expired certificate, then a valid one", 0)
 	t.Logf("the first job ended %s after it", after)
 }

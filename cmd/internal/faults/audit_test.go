@@ -3,6 +3,7 @@ package faults
 import (
 	"encoding/json"
 	"fmt"
+	"maps"
 	"strconv"
 	"time"
 
@@ -35,20 +36,18 @@ func (s *scene) settle() {
 	})
 }
 
-// stored is how many messages a stream has; a very large number says that nobody knows.
+// stored is how many messages a stream has. It waits for a server that knows.
 func (s *scene) stored(stream string) int {
-	const unknown = 1 << 30
-	m, err := s.conn.Request("$JS.API.STREAM.INFO."+stream, nil, 2*time.Second)
-	if err != nil {
-		return unknown
-	}
+	s.t.Helper()
 	var info struct {
 		Error *struct{ Description string }
 		State struct{ Messages int }
 	}
-	if json.Unmarshal(m.Data, &info) != nil || info.Error != nil {
-		return unknown
-	}
+	harness.Until(s.t, patience, "a server knows how many messages "+stream+" has", func() bool {
+		m, err := s.conn.Request("$JS.API.STREAM.INFO."+stream, nil, briefly) // a server that dies takes the question with it
+		info.Error = nil
+		return err == nil && json.Unmarshal(m.Data, &info) == nil && info.Error == nil
+	})
 	return info.State.Messages
 }
 
@@ -141,42 +140,59 @@ func (a *audit) account(id string, p *published, again map[string]bool) {
 }
 
 // requireMetrics compares what the workers counted with the results. No worker may have been killed.
-func (a *audit) requireMetrics(workers ...harness.Metrics) {
+func (a *audit) requireMetrics(workers ...*harness.Worker) {
 	a.t.Helper()
-	sum := func(name string, labels ...string) (n int) {
-		for _, m := range workers {
-			n += int(m.Sum(name, labels...))
-		}
-		return n
-	}
-	sent, dead := 0, map[queue.Reason]int{}
+	want := map[string]int{"jobs": len(a.results), "letters": len(a.letters), "sent": 0}
 	for _, r := range a.results {
-		sent += r.Sent
+		want["sent"] += r.Sent
 	}
 	for _, reasons := range a.dead {
 		for _, reason := range reasons {
-			dead[reason]++
+			want[string(reason)]++
 		}
 	}
-	assert.Equal(a.t, sent, sum("invited_recipients_total", `outcome="sent"`), "recipients sent, by the metrics")
-	for _, reason := range queue.Reasons() {
-		if reason != queue.Invalid {
-			assert.Equalf(a.t, dead[reason], sum("invited_recipients_total", fmt.Sprintf("outcome=%q", reason)), "recipients %s, by the metrics", reason)
+	a.requireCounts(want, workers, func(m harness.Metrics) map[string]int {
+		counted := map[string]int{
+			"jobs": int(m.Sum("invited_jobs_total")), "letters": int(m.Sum("invited_dead_letters_total")),
+			"sent": int(m.Sum("invited_recipients_total", `outcome="sent"`)),
 		}
-	}
-	assert.Equal(a.t, len(a.results), sum("invited_jobs_total"), "jobs that ended, by the metrics")
-	assert.Equal(a.t, len(a.letters), sum("invited_dead_letters_total"), "dead letters, by the metrics")
+		for _, reason := range queue.Reasons() {
+			if n := m.Sum("invited_recipients_total", fmt.Sprintf("outcome=%q", reason)); n > 0 && reason != queue.Invalid {
+				counted[string(reason)] = int(n)
+			}
+		}
+		return counted
+	})
 }
 
 // requireCalls compares the calls that the workers counted with the ledger. No worker may have been killed, and each call must have
 // reached the simulator.
-func (a *audit) requireCalls(workers ...harness.Metrics) {
+func (a *audit) requireCalls(workers ...*harness.Worker) {
 	a.t.Helper()
-	calls := 0
-	for _, m := range workers {
-		calls += int(m.Sum("invited_calls_total"))
-	}
-	assert.Equal(a.t, a.sim.Ledger().Calls, calls, "calls, by the metrics")
+	a.requireCounts(map[string]int{"calls": a.sim.Ledger().Calls}, workers, func(m harness.Metrics) map[string]int {
+		return map[string]int{"calls": int(m.Sum("invited_calls_total"))}
+	})
+}
+
+// requireCounts waits until the workers have counted all that they did, and fails unless the sums are these: an ending is counted a
+// moment after it was stored and acknowledged.
+func (a *audit) requireCounts(want map[string]int, workers []*harness.Worker, read func(harness.Metrics) map[string]int) {
+	a.t.Helper()
+	var counted map[string]int
+	defer func() {
+		if !maps.Equal(want, counted) {
+			assert.Equal(a.t, want, counted, "by the metrics") // shows the difference
+		}
+	}()
+	harness.Until(a.t, bound(5*time.Second), "the metrics are what the ledger and the results are", func() bool {
+		counted = map[string]int{}
+		for _, w := range workers {
+			for name, n := range read(w.Metrics()) {
+				counted[name] += n
+			}
+		}
+		return maps.Equal(want, counted)
+	})
 }
 
 // report prints the line of docs/reliability.md.

@@ -141,10 +141,27 @@ func (s *scene) job(n int) queue.Job {
 // firstPlayer is where XUIDs begin.
 const firstPlayer queue.XUID = 2533274790000000
 
-// publish sends a job once: one that was not acknowledged may have been stored or not, and either is right.
-func (s *scene) publish(ctx context.Context, to queue.Address, j queue.Job) error {
-	ctx, cancel := context.WithTimeout(ctx, 2*time.Second)
+// publish sends a job that has to be accepted.
+func (s *scene) publish(to queue.Address, j queue.Job) {
+	s.t.Helper()
+	ctx, cancel := context.WithTimeout(s.t.Context(), patience)
 	defer cancel()
+	require.NoError(s.t, s.try(ctx, to, j))
+}
+
+// briefly is how long a producer waits for an acknowledgement.
+const briefly = 2 * time.Second
+
+// tryBriefly sends a job as a producer does that does not wait for ever.
+func (s *scene) tryBriefly(to queue.Address, j queue.Job) error {
+	// A job that is being published when the test ends is published all the same.
+	ctx, cancel := context.WithTimeout(context.WithoutCancel(s.t.Context()), briefly)
+	defer cancel()
+	return s.try(ctx, to, j)
+}
+
+// try sends a job once: one that was not acknowledged may have been stored or not, and either is right.
+func (s *scene) try(ctx context.Context, to queue.Address, j queue.Job) error {
 	p := &published{Job: j, to: to}
 	s.mu.Lock()
 	s.jobs[j.ID] = p

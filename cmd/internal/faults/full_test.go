@@ -22,7 +22,7 @@ func (s *scene) refusedIn(to queue.Address) time.Duration {
 	var took time.Duration
 	harness.Until(s.t, patience, "a job is refused", func() bool {
 		begun := time.Now()
-		err := s.publish(s.t.Context(), to, s.job(1))
+		err := s.tryBriefly(to, s.job(1))
 		took = time.Since(begun)
 		return errors.Is(err, queue.ErrFull)
 	})
@@ -32,7 +32,7 @@ func (s *scene) refusedIn(to queue.Address) time.Duration {
 // takes waits until a job is accepted again.
 func (s *scene) takes(to queue.Address) {
 	s.t.Helper()
-	harness.Until(s.t, patience, "a job is accepted", func() bool { return s.publish(s.t.Context(), to, s.job(1)) == nil })
+	harness.Until(s.t, patience, "a job is accepted", func() bool { return s.tryBriefly(to, s.job(1)) == nil })
 }
 
 func TestAFullQueueRefusesAtOnceAndKeepsWhatItHas(t *testing.T) {
@@ -58,7 +58,7 @@ func TestAFullQueueRefusesAtOnceAndKeepsWhatItHas(t *testing.T) {
 		assert.Less(t, slowest, bound(time.Second), "a refusal comes at once")
 		a := s.audit(0)
 		assert.Empty(t, a.letters)
-		a.requireMetrics(w.Metrics())
+		a.requireMetrics(w)
 		a.report("INVITES (MaxMsgs) and INVITE_CAMPAIGNS (MaxBytes) full", 0)
 		t.Logf("%d jobs were refused, the slowest refusal took %s; %d jobs were kept meanwhile", s.refused(), slowest, kept)
 	}
@@ -103,7 +103,7 @@ func TestAStreamThatTakesNothingIsWaitedFor(t *testing.T) {
 			a := s.audit(0)
 			assert.Equal(t, 2, a.invalid)
 			assert.Len(t, a.letters, 2)
-			a.requireMetrics(w.Metrics())
+			a.requireMetrics(w)
 			a.report(stream+" full", 0)
 			t.Logf("jobs of each sender ended within %s", after)
 		})
@@ -116,7 +116,7 @@ const storedAgain = 8 * time.Second
 // nonsense publishes what is no job.
 func (s *scene) nonsense(sender string) {
 	s.t.Helper()
-	_, err := s.conn.Request(fmt.Sprintf("invites.jobs.%d.%s", title, sender), []byte("{"), 2*time.Second)
+	_, err := s.conn.Request(fmt.Sprintf("invites.jobs.%d.%s", title, sender), []byte("{"), patience)
 	require.NoError(s.t, err)
 }
 
@@ -148,6 +148,6 @@ func TestAServerWithoutRoomRefusesAtOnceAndGoesOnWhenThereIsSome(t *testing.T) {
 	load.stop()
 	a := s.audit(inFlight * *rounds)
 	assert.Empty(t, a.letters)
-	a.requireMetrics(w.Metrics())
+	a.requireMetrics(w)
 	a.report("JetStream's max_file_store reached", inFlight)
 }

@@ -51,8 +51,7 @@ func (s *scene) produce(ctx context.Context, r *rand.Rand, every time.Duration, 
 		case <-ctx.Done():
 			return
 		}
-		// A job that is being published when the load ends is published all the same.
-		_ = s.publish(context.WithoutCancel(ctx), to, s.job(sizes[r.IntN(len(sizes))]))
+		_ = s.tryBriefly(to, s.job(sizes[r.IntN(len(sizes))]))
 	}
 }
 

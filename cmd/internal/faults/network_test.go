@@ -47,8 +47,8 @@ func TestAConnectionThatIsResetAgainAndAgainRepeatsNothing(t *testing.T) {
 	s.progress()
 	load.stop()
 	a := s.audit(0)
-	a.requireMetrics(worker.Metrics())
-	a.requireCalls(worker.Metrics())
+	a.requireMetrics(worker)
+	a.requireCalls(worker)
 	a.report("connections to NATS reset", 0)
 }
 
@@ -67,7 +67,7 @@ func TestASlowNetworkOnlyTakesLonger(t *testing.T) {
 	network.Heal()
 	load.stop()
 	a := s.audit(0)
-	a.requireMetrics(worker.Metrics())
-	a.requireCalls(worker.Metrics())
+	a.requireMetrics(worker)
+	a.requireCalls(worker)
 	a.report("a slow network (300 ms each way)", 0)
 }

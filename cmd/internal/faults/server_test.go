@@ -30,8 +30,8 @@ func TestAServerKilledUnderLoadLosesNothingThatItAccepted(t *testing.T) {
 	load.stop()
 	unknown := kills * len(workers) * inFlight
 	a := s.audit(unknown)
-	a.requireMetrics(workers[0].Metrics(), workers[1].Metrics())
-	a.requireCalls(workers[0].Metrics(), workers[1].Metrics())
+	a.requireMetrics(workers...)
+	a.requireCalls(workers...)
 	a.report("kill -9 of nats-server", unknown)
 }
 
@@ -92,7 +92,7 @@ func TestAClusterThatLosesItsLeaderGoesOnSending(t *testing.T) {
 			var slowest time.Duration
 			for range losses {
 				s.progress()
-				leader := s.leader()
+				leader := s.nats.AwaitLeader("INVITES", s.conn)
 				c.lose(s.nats.Servers[leader])
 				s.led()
 				electedAt := time.Now()
@@ -110,16 +110,6 @@ func TestAClusterThatLosesItsLeaderGoesOnSending(t *testing.T) {
 			t.Logf("sending resumed within %s of the election", slowest)
 		})
 	}
-}
-
-// leader is the server that leads INVITES.
-func (s *scene) leader() (server int) {
-	s.t.Helper()
-	harness.Until(s.t, patience, "INVITES has a leader", func() (ok bool) {
-		server, ok = s.nats.LeaderOf("INVITES", s.conn)
-		return ok
-	})
-	return server
 }
 
 // led waits until each stream has a leader that runs.

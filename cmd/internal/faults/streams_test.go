@@ -20,7 +20,7 @@ func (s *scene) api(subject string, request, answer any) error {
 			return err
 		}
 	}
-	m, err := s.conn.Request("$JS.API."+subject, body, 5*time.Second)
+	m, err := s.conn.Request("$JS.API."+subject, body, patience)
 	if err != nil {
 		return err
 	}

@@ -96,9 +96,12 @@ func TestAWorkerIsReadyAndSaysWhatItCounts(t *testing.T) {
 	status, out, errOut := programs.Run(t, harness.Invitectl, "send", "--nats-url", worker.NATS, "--title", "730", "--sender", "ada",
 		"--to", "7", "--wait")
 	require.Zero(t, status, out+errOut)
-	counts := worker.Metrics()
+	var counts harness.Metrics
+	harness.Until(t, 20*time.Second, "the job is counted", func() bool { // which is done once it is stored
+		counts = worker.Metrics()
+		return counts.Sum("invited_jobs_total", `lane="interactive"`, `title="730"`) == 1
+	})
 	assert.InDelta(t, 1, counts.Sum("invited_calls_total", `result="sent"`), 0)
-	assert.InDelta(t, 1, counts.Sum("invited_jobs_total", `lane="interactive"`, `title="730"`), 0)
 	assert.Zero(t, counts.Sum("invited_jobs_total", `lane="bulk"`))
 	assert.Equal(t, 1, sim.Ledger().Unique)
 
@@ -113,7 +116,7 @@ func createStream(t *testing.T, conn *nats.Conn, replicas int) {
 	t.Helper()
 	config, err := json.Marshal(map[string]any{"name": "KEPT", "subjects": []string{"kept"}, "storage": "file", "num_replicas": replicas})
 	require.NoError(t, err)
-	answer, err := conn.Request("$JS.API.STREAM.CREATE.KEPT", config, 5*time.Second)
+	answer, err := conn.Request("$JS.API.STREAM.CREATE.KEPT", config, 20*time.Second)
 	require.NoError(t, err)
 	require.NotContains(t, string(answer.Data), "error")
 }
@@ -130,7 +133,7 @@ func store(t *testing.T, conn *nats.Conn, id string) {
 
 func stored(t *testing.T, conn *nats.Conn) int {
 	t.Helper()
-	answer, err := conn.Request("$JS.API.STREAM.INFO.KEPT", nil, 5*time.Second)
+	answer, err := conn.Request("$JS.API.STREAM.INFO.KEPT", nil, 20*time.Second)
 	require.NoError(t, err)
 	var info struct{ State struct{ Messages int } }
 	require.NoError(t, json.Unmarshal(answer.Data, &info))

@@ -108,7 +108,17 @@ func (n *NATS) Address(server int) string { return n.clients[server] }
 // RouteAddress is where the other servers of a cluster reach one.
 func (n *NATS) RouteAddress(server int) string { return n.routes[server] }
 
-// LeaderOf is the server that leads a stream; false: none, or nobody knows.
+// AwaitLeader waits until a server is known to lead a stream.
+func (n *NATS) AwaitLeader(stream string, conn *nats.Conn) (server int) {
+	n.t.Helper()
+	Until(n.t, patience, stream+" has a leader", func() (ok bool) {
+		server, ok = n.LeaderOf(stream, conn)
+		return ok
+	})
+	return server
+}
+
+// LeaderOf is the server that leads a stream; false: none, or nobody knows at the moment.
 func (n *NATS) LeaderOf(stream string, conn *nats.Conn) (server int, ok bool) {
 	m, err := conn.Request("$JS.API.STREAM.INFO."+stream, nil, time.Second) // a server that dies takes the question with it
 	if err != nil {
@@ -146,7 +156,10 @@ func (n *NATS) together() bool {
 				Replicas []struct{ Current, Offline bool } // the leader's page alone has them
 			} `json:"meta_cluster"`
 		}
-		getJSON(n.t, "http://"+address+"/jsz", &js)
+		status, page := Get(n.t, "http://"+address+"/jsz")
+		if status != http.StatusOK || json.Unmarshal([]byte(page), &js) != nil {
+			return false // it has only just begun to listen
+		}
 		following := 0
 		for _, r := range js.Meta.Replicas {
 			if r.Current && !r.Offline {

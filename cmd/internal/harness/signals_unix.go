@@ -8,7 +8,6 @@ import (
 	"os"
 	"path/filepath"
 	"syscall"
-	"time"
 )
 
 const executable = ""
@@ -18,7 +17,7 @@ const executable = ""
 func (p *Process) Pause() {
 	p.t.Helper()
 	p.signal(syscall.SIGSTOP)
-	Until(p.t, time.Second, "each thread has stopped", p.paused)
+	Until(p.t, patience, "each thread has stopped", p.paused)
 }
 
 // Resume lets a paused process go on (SIGCONT).

@@ -113,17 +113,23 @@ func (x *Terminal) Raw() string {
 // Await waits until the screen matches a pattern, and returns it. A program that ends meanwhile is drawn to its last word.
 func (x *Terminal) Await(pattern string) string {
 	x.t.Helper()
-	re := regexp.MustCompile(pattern)
+	return x.AwaitScreen(pattern, regexp.MustCompile(pattern).MatchString)
+}
+
+// AwaitScreen waits until something holds of the screen, and returns it. What is what is waited for, in words. What a program writes
+// at once may be drawn in parts, so whatever has to hold of one screen belongs into one call.
+func (x *Terminal) AwaitScreen(what string, holds func(screen string) bool) string {
+	x.t.Helper()
 	late := time.After(patience)
 	for {
 		screen, changed := x.look()
-		if re.MatchString(screen) {
+		if holds(screen) {
 			return screen
 		}
 		select {
 		case <-changed:
 		case <-late:
-			x.t.Fatalf("after %s the screen of %s does not show %s:\n%s", patience, x.name, pattern, screen)
+			x.t.Fatalf("after %s the screen of %s does not show %s:\n%s", patience, x.name, what, screen)
 		}
 	}
 }
