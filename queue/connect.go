@@ -34,6 +34,19 @@ const reconnectWait = 500 * time.Millisecond
 
 var errURL = errors.New("it is not a valid URL; signs such as @ : / # % in a user name or password must be percent-encoded")
 
+// checkSchemes refuses what nats.go would take for nats://, as https://, by which nobody could listen. It repeats nothing of the
+// URL: that may hold a password.
+func checkSchemes(servers string) error {
+	list := strings.Split(servers, ",")
+	for i, one := range list {
+		scheme, _, has := strings.Cut(strings.TrimSpace(one), "://")
+		if has && !slices.Contains([]string{"nats", "tls", "ws", "wss"}, strings.ToLower(scheme)) {
+			return fmt.Errorf("server %d of %d is no NATS URL: write nats://host:4222, tls://…, ws://… or wss://…", i+1, len(list))
+		}
+	}
+	return nil
+}
+
 // Connect connects to NATS with the settings that a worker needs: it reconnects
 // for ever and never reports as sent what was only buffered. Replies come below
 // _INBOX.<user>, where the URL or the credentials file names a user. Changes of
@@ -67,6 +80,9 @@ func Connect(o ConnectOptions) (*nats.Conn, error) {
 		opts = append(opts, nats.ClientCert(o.CertFile, o.KeyFile))
 	}
 	address := or(o.URL, nats.DefaultURL)
+	if err := checkSchemes(address); err != nil {
+		return nil, fmt.Errorf("connecting to NATS: %w", err)
+	}
 	nc, err := nats.Connect(address, opts...)
 	if err != nil {
 		if _, bad := errors.AsType[*url.Error](err); bad { // its text shows parts of the URL

@@ -80,6 +80,14 @@ func TestConnectErrorsAreClearAndShowNoSecret(t *testing.T) {
 	}
 }
 
+func TestNoURLIsTakenForAnotherKind(t *testing.T) {
+	for _, url := range []string{"https://user:secret@localhost:4222", "http://localhost", "nats://localhost, mqtt://user:secret@localhost"} {
+		_, err := queue.Connect(queue.ConnectOptions{URL: url, RetryOnFailedConnect: true, Logger: discard()})
+		require.ErrorContains(t, err, "is no NATS URL: write nats://host:4222, tls://", url)
+		require.NotContains(t, err.Error(), "secret")
+	}
+}
+
 func TestConnectCanWaitForAServerThatIsNotThereYet(t *testing.T) {
 	address := embeddedtest.FreeAddress(t)
 	var log bytes.Buffer

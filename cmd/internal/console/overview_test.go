@@ -39,7 +39,7 @@ func TestWhetherMoreWorkersWouldHelpIsSaidWithItsReason(t *testing.T) {
 		"nothing waits":          {view{workers: four[:1]}, "No", "nothing waits"},
 		"all wait for quota":     {view{workers: []queue.WorkerActivity{worker("a", bound), worker("b", queue.Activity{})}, backlog: lanes(0, 900, 0)}, "No", "waits for quota"},
 		"all that waits is held": {view{workers: []queue.WorkerActivity{worker("a", queue.Activity{})}, backlog: lanes(0, 900, 0)}, "No", "paused"},
-		"one is behind":          {view{workers: []queue.WorkerActivity{worker("a", bound), worker("b", some)}, backlog: lanes(0, 900, 0)}, "Perhaps", "1 worker has jobs"},
+		"one is behind":          {view{workers: []queue.WorkerActivity{worker("a", bound), worker("b", some)}, backlog: lanes(0, 900, 0)}, "Perhaps", "in the hands of 1 worker"},
 		"there is no room":       {view{workers: four, backlog: lanes(0, 900, 0)}, "No", "each of the 4 partitions"},
 	} {
 		answer, why := verdict(c.v)

@@ -157,7 +157,7 @@ func verdict(v view) (answer, why string) {
 	case v.idle():
 		return "No", "the workers that there are keep up"
 	default:
-		return "Perhaps", plural(busy, "worker") + " has jobs in hand that wait for no quota"
+		return "Perhaps", "jobs that wait for no quota are in the hands of " + plural(busy, "worker")
 	}
 }
 
