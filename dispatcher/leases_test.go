@@ -3,6 +3,7 @@ package dispatcher_test
 import (
 	"context"
 	"encoding/json"
+	"fmt"
 	"sync"
 	"sync/atomic"
 	"testing"
@@ -164,7 +165,7 @@ func TestWhatAWorkerLearntWithoutALeaseIsHandedOver(t *testing.T) {
 }
 
 // A job of a paused campaign does not come back.
-func TestWhatAWorkerLearntWithoutALeaseIsToldOfThoughTheCampaignIsPaused(t *testing.T) {
+func TestWhatAWorkerLearntWithoutALeaseIsHandedOverThoughTheCampaignIsPaused(t *testing.T) {
 	inFakeTime(t, xblsim.Options{Latency: 3500 * time.Millisecond}, func(t *testing.T, s *system) {
 		s.cfg.Plan.Limits.Windows = []plan.Window{{Max: 1, Per: time.Minute}}
 		o, cup := s.organize(), campaign("cup", "finals")
@@ -187,9 +188,78 @@ func TestWhatAWorkerLearntWithoutALeaseIsToldOfThoughTheCampaignIsPaused(t *test
 		results := s.ended()
 		require.Len(t, results, 1)
 		assert.Equal(t, 32, results[0].Sent)
-		assert.Equal(t, 16, s.sim.Ledger().Duplicates)
-		assert.True(t, results[0].MaybeDuplicate, "nobody could know any more what was sent of it")
+		assert.Zero(t, s.sim.Ledger().Duplicates)
 	})
+}
+
+// Nothing comes back of a partition whose consumer an operator has paused.
+func TestWhatAWorkerLearntWithoutALeaseIsHandedOverThoughTheJobHasNotComeBack(t *testing.T) {
+	for name, leave := range map[string]func(t *testing.T, first *worker){
+		"it stops":                          func(t *testing.T, first *worker) { pass(5 * time.Second); require.NoError(t, first.stop()) },
+		"it hands over":                     func(_ *testing.T, first *worker) { pass(5 * time.Second); first.handOver() },
+		"it hands over, and is calling yet": func(_ *testing.T, first *worker) { first.handOver() },
+	} {
+		t.Run(name, func(t *testing.T) {
+			o := xblsim.Options{Latency: 9500 * time.Millisecond}
+			inFakeTimeWith(t, o, queue.Options{Partitions: 1}, func(t *testing.T, s *system) {
+				s.cfg.Plan.Limits.Windows = []plan.Window{{Max: 1, Per: time.Minute}}
+				wire := &embeddedtest.Wire{Server: s.server}
+				first := s.joinOver(wire)
+				pass(time.Second)
+				s.publish(to("ada"), 32)
+				pass(time.Second)
+				wire.Cut()
+				s.pausePartition(time.Minute)
+				pass(5 * time.Second)
+				wire.Mend()
+				pass(2 * time.Second) // the partition is back; half of the job is sent in two seconds more
+				leave(t, first)
+				pass(5 * time.Second)
+				require.Empty(t, s.ended())
+				s.work()
+				pass(3 * time.Minute)
+				results := s.ended()
+				require.Len(t, results, 1)
+				assert.Equal(t, 32, results[0].Sent)
+				assert.Zero(t, s.sim.Ledger().Duplicates, "the next owner knows what was sent")
+				s.requireQueuesEmpty()
+			})
+		})
+	}
+}
+
+func TestAnEndingThatCouldNotBeStoredIsHandedOverThoughTheJobHasNotComeBack(t *testing.T) {
+	o := xblsim.Options{Latency: 100 * time.Millisecond}
+	inFakeTimeWith(t, o, queue.Options{Partitions: 1}, func(t *testing.T, s *system) {
+		wire := &embeddedtest.Wire{Server: s.server}
+		first := s.joinOver(wire)
+		pass(time.Second)
+		s.publish(to("ada"), 3)
+		pass(50 * time.Millisecond)
+		wire.Cut()
+		s.pausePartition(time.Minute)
+		s.limitResults(1)
+		pass(5 * time.Second) // the call is answered at once; then the lease ends
+		wire.Mend()
+		pass(5 * time.Second)
+		require.ErrorIs(t, first.stop(), dispatcher.ErrGraceOver)
+		s.limitResults(-1)
+		s.work()
+		pass(2 * time.Minute)
+		results := s.storedResults()
+		require.Len(t, results, 1)
+		assert.Equal(t, 3, results[0].Sent)
+		assert.Zero(t, s.sim.Ledger().Duplicates, "the next owner only stores how it ended")
+		s.requireQueuesEmpty()
+	})
+}
+
+// pausePartition is what an operator does to the first partition's consumer.
+func (s *system) pausePartition(d time.Duration) {
+	s.t.Helper()
+	until, err := time.Now().Add(d).MarshalText()
+	require.NoError(s.t, err)
+	s.ask("$JS.API.CONSUMER.PAUSE."+queue.JobsStream+".partition-0", fmt.Appendf(nil, `{"pause_until":%q}`, until), &struct{}{})
 }
 
 func TestAJobThatWasLostTwiceIsTheNextOwners(t *testing.T) {

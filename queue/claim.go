@@ -50,8 +50,11 @@ type claim struct {
 
 // unclean is what is to be written over it, if it is not left in order: it is nobody's then.
 func (c claim) unclean() ownerRecord {
-	return ownerRecord{Since: or(c.record.Since, c.at.UnixNano()), Gone: c.record.Gone}
+	return ownerRecord{Since: c.since(), Gone: c.record.Gone}
 }
+
+// since is when this worker claimed it first, and nobody else has since. In Unix nanoseconds, by the server's clock.
+func (c claim) since() int64 { return or(c.record.Since, c.at.UnixNano()) }
 
 // handover is how a partition came to its owner.
 type handover uint8

@@ -54,7 +54,7 @@ type entry struct {
 	last     *nats.Msg                   // stored before what follows
 	forget   func(context.Context) error // nil: nothing to forget
 	ack      func() error                // nil: nothing to acknowledge
-	obsolete func() bool                 // nil: never
+	obsolete func() bool                 // then it is not stored, and done is told ErrLost; nil: never
 	fence    *fence                      // of last; nil: it replaces whatever is there
 	// supersede is what to do if last is taken for a repeat of what is stored there; nil: nothing.
 	supersede func(ctx context.Context, sequence uint64) error
@@ -303,7 +303,7 @@ func (s *settler) again(ctx context.Context, x *entry, m *nats.Msg) (ack jetstre
 	}
 	if x.obsolete != nil && x.obsolete() {
 		s.publish.Unlock()
-		return ack, nil
+		return ack, backoff.Permanent(ErrLost)
 	}
 	var opts []jetstream.PublishOpt
 	if fenced {
