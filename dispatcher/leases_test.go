@@ -322,6 +322,37 @@ func TestWhatAnotherOwnerSentIsNotForgottenWithTheAnswerToAnOldCall(t *testing.T
 	})
 }
 
+// The answers to all of the job's first calls come when it is back, and given away again.
+func TestWhatAnotherOwnerSentIsNotDeadByTheAnswerToAnOldCall(t *testing.T) {
+	inFakeTime(t, xblsim.Options{}, func(t *testing.T, s *system) {
+		s.cfg.Plan.Limits.MaxInFlight = 2
+		s.cfg.Plan.Limits.Windows = []plan.Window{{Max: 4, Per: time.Minute}} // what was in hand counts as a call more
+		wire := &embeddedtest.Wire{Server: s.server}
+		first := s.joinOver(wire)
+		pass(time.Second)
+		users := someone(32)
+		s.sim.SetFaults(xblsim.Faults{Slow: 1, SlowBy: 9900 * time.Millisecond, ForbiddenXUIDs: []uint64{uint64(users[0])}})
+		s.publish(to("ada"), 32, func(j *queue.Job) { j.InvitedUsers = users })
+		pass(100 * time.Millisecond)
+		s.sim.SetFaults(xblsim.Faults{})
+		wire.Cut()
+		second := s.join()
+		pass(5 * time.Second)
+		require.Equal(t, 3, s.sim.Ledger().Calls, "it sends the half that is refused to the first, and its quota is used")
+		wire.Mend()
+		pass(2 * time.Second)
+		require.NoError(t, second.stop())
+		pass(1500 * time.Millisecond) // the job is back, and the first calls still under way
+		require.NoError(t, first.stop())
+		s.join()
+		pass(2 * time.Minute)
+		require.Len(t, s.ended(), 1)
+		assert.Equal(t, 32, s.ended()[0].Sent)
+		assert.True(t, s.ended()[0].MaybeDuplicate)
+		assert.Empty(t, s.deadLetters(), "a replay would send it again")
+	})
+}
+
 func TestAnAnswerThatComesAfterTheLeaseHasEndedCounts(t *testing.T) {
 	inFakeTime(t, xblsim.Options{Latency: 9500 * time.Millisecond}, func(t *testing.T, s *system) {
 		s.cfg.Plan.Limits.MaxInFlight = 1
