@@ -31,6 +31,7 @@ type Delivery struct {
 
 	lease   lease
 	over    func() bool // see tenureOver, from when it came; nil: it came from no source
+	claimed time.Time   // when its partition was, by the server's clock; zero: it came from no source
 	raw     []byte      // the body where it is no job
 	replay  string      // which dead letter it was; empty: none
 	subject string

@@ -370,7 +370,7 @@ func (s *source) stored(ctx context.Context, r ref) *jetstream.RawStreamMsg {
 func (s *source) deliver(ctx context.Context, d *Delivery) {
 	d.lease.ended = func() { s.inHand.left(time.Now(), d.Sequence) }
 	s.takeover.handed.Store(max(s.takeover.handed.Load(), d.Sequence)) // there is no other writer
-	d.over = s.q.tenureOver(s.partition)
+	d.over, d.claimed = s.q.tenureOver(s.partition), s.takeover.claim.at
 	d.Partition, d.MaybeSent = s.partition, s.takeover.suspects(d)
 	d.Cancelled, d.Rate = s.steer.cancelled, s.steer.rate
 	d.Published, d.Expires = s.q.clock.toHere(d.PublishedAt), s.q.clock.toHere(d.Job.ExpiresAt)
