@@ -249,7 +249,7 @@ func (q *Queue) tenureOver(partition int) func() bool {
 	return func() bool { return now == 0 || tenure.Load() != now }
 }
 
-// lostSince is tenureOver of a delivery, from when it came: what is to be stored of it may have waited for its turn until the partition
+// lostSince is tenureOver of a delivery, since it came: what is to be stored of it may have waited for its turn until the partition
 // was lost and had come back.
 func (q *Queue) lostSince(d *Delivery) func() bool {
 	if d.over != nil {

@@ -40,6 +40,7 @@ type source struct {
 	partition int
 	steer     steer // of a campaign
 	worker    Worker
+	over      func() bool // see tenureOver: a source is of one tenure
 
 	in        *intake
 	inHand    *inHand
@@ -66,7 +67,8 @@ func (q *Queue) newSource(c sourceConfig, worker Worker) *source {
 		window *= asideFactor
 	}
 	s := &source{
-		q: q, stream: q.streams[c.stream], partition: c.partition, steer: c.steer, worker: worker, inHand: newInHand(c.window, oneKey),
+		q: q, stream: q.streams[c.stream], partition: c.partition, steer: c.steer, worker: worker,
+		over: q.tenureOver(c.partition), inHand: newInHand(c.window, oneKey),
 		takeover: takeover{claim: c.claim, window: window},
 		cfg: jetstream.ConsumerConfig{
 			Durable:       c.name,
@@ -370,7 +372,7 @@ func (s *source) stored(ctx context.Context, r ref) *jetstream.RawStreamMsg {
 func (s *source) deliver(ctx context.Context, d *Delivery) {
 	d.lease.ended = func() { s.inHand.left(time.Now(), d.Sequence) }
 	s.takeover.handed.Store(max(s.takeover.handed.Load(), d.Sequence)) // there is no other writer
-	d.over, d.claimed = s.q.tenureOver(s.partition), s.takeover.claim.at
+	d.over, d.claimed = s.over, s.takeover.claim.at
 	d.Partition, d.MaybeSent = s.partition, s.takeover.suspects(d)
 	d.Cancelled, d.Rate = s.steer.cancelled, s.steer.rate
 	d.Published, d.Expires = s.q.clock.toHere(d.PublishedAt), s.q.clock.toHere(d.Job.ExpiresAt)

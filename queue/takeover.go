@@ -90,6 +90,9 @@ func (s *source) reset(ctx context.Context) (again bool, err error) {
 	if t.claim.from != mine { // who had them itself knows what it did
 		t.raise(t.given)
 	}
+	if s.over() { // it may be the next owner's by now, who has made it anew
+		return false, ErrLost
+	}
 	s.cfg.PauseUntil = info.Config.PauseUntil // until it is made again, by whichever try
 	if err := s.stream.DeleteConsumer(ctx, s.cfg.Durable); err != nil && !errors.Is(err, jetstream.ErrConsumerNotFound) {
 		return false, err
