@@ -74,14 +74,14 @@ func TestWhatAWorkerLearntWithoutALeaseIsHandedOverThoughTheJobHasNotComeBack(t 
 		t.Run(name, func(t *testing.T) {
 			o := xblsim.Options{Latency: 9500 * time.Millisecond}
 			inFakeTimeWith(t, o, queue.Options{Partitions: 1}, func(t *testing.T, s *system) {
-				s.cfg.Plan.Limits.Windows = []plan.Window{{Max: 1, Per: time.Minute}}
+				s.cfg.Plan.Limits.Windows = []plan.Window{{Max: 1, Per: 20 * time.Second}}
 				wire := &embeddedtest.Wire{Server: s.server}
 				first := s.joinOver(wire)
 				pass(time.Second)
 				s.publish(to("ada"), 32)
 				pass(time.Second)
 				wire.Cut()
-				s.pausePartition(time.Minute)
+				s.pausePartition(20 * time.Second)
 				pass(5 * time.Second)
 				wire.Mend()
 				pass(2 * time.Second) // the partition is back; half of the job is sent in two seconds more
@@ -89,7 +89,7 @@ func TestWhatAWorkerLearntWithoutALeaseIsHandedOverThoughTheJobHasNotComeBack(t 
 				pass(5 * time.Second)
 				require.Empty(t, s.ended())
 				s.work()
-				pass(3 * time.Minute)
+				pass(time.Minute)
 				results := s.ended()
 				require.Len(t, results, 1)
 				assert.Equal(t, 32, results[0].Sent)
