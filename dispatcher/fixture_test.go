@@ -144,9 +144,10 @@ func (s *system) setToken(sender, authorization string) {
 
 // worker is one running worker, on a connection of its own.
 type worker struct {
-	conn *nats.Conn
-	stop func() error // in order
-	d    *dispatcher.Dispatcher
+	conn     *nats.Conn
+	stop     func() error // in order
+	handOver func()       // all partitions, in order, and go on with what it holds
+	d        *dispatcher.Dispatcher
 }
 
 // work starts a worker and returns what stops it in order.
@@ -178,9 +179,11 @@ func (s *system) joinOver(provider nats.InProcessConnProvider, opts ...nats.Opti
 	d := dispatcher.New(s.cfg, client, store, tenure, s.observer)
 	w.d = d
 	ctx, cancel := context.WithCancel(context.Background())
+	consuming, handOver := context.WithCancel(ctx)
+	w.handOver = handOver
 	var consumed, ran error
 	var both sync.WaitGroup
-	both.Go(func() { consumed = q.Consume(ctx, d) })
+	both.Go(func() { consumed = q.Consume(consuming, d) })
 	both.Go(func() { ran = d.Run(ctx) })
 	var begun atomic.Bool
 	ended := make(chan struct{})

@@ -83,8 +83,21 @@ func (l *loop) disown(partition int, lost bool, done chan struct{}) {
 		close(done)
 		return
 	}
+	for _, h := range l.takeKept(partition) {
+		l.saveProgress(h)
+	}
 	l.leaving[partition] = &leaving{done: done, waiting: l.heldOf(partition)}
 	l.left(now)
+}
+
+// takeKept holds the jobs again that were lost with a partition, and have not come back: its next owner is to know what this worker alone
+// knows of them. If others had it meanwhile they are told that it is too late, and know that the job may have been sent.
+func (l *loop) takeKept(partition int) []*held {
+	all := l.kept.takeOf(partition)
+	for _, h := range all {
+		l.held[messageOf(h.delivery)] = h
+	}
+	return all
 }
 
 // withdraw gives a campaign's jobs back, but for what is in a call.
@@ -139,37 +152,47 @@ func (l *loop) heldOf(partition int) (n int) {
 // in a call: its next owner is to know what ended of it, and what may have been sent.
 func (l *loop) letGo(h *held) {
 	h.done = true
+	known := h.job.MaybeDuplicate || len(h.job.Ended) > 0
 	switch {
-	case h.lost:
-		l.drop(h)
-		if h.job.MaybeDuplicate || len(h.job.Ended) > 0 {
-			l.kept.keep(messageOf(h.delivery), progressOf(h))
+	case h.lost && l.leaving[h.delivery.Partition] == nil:
+		if known {
+			l.keep(h)
+		} else {
+			l.drop(h)
 		}
 		if h.again != nil { // the partition has come back meanwhile
 			l.deliver(h.again)
 		}
-	case h.job.MaybeDuplicate || len(h.job.Ended) > 0:
+	case known:
 		l.saveProgress(h)
 	default:
 		l.giveBack(h)
 	}
 }
 
+// keep remembers a job in case it comes back.
+func (l *loop) keep(h *held) {
+	l.drop(h)
+	h.done = true
+	l.kept.keep(h)
+}
+
 // recall adds what was kept to a job that has come back. It reports whether
 // there is something that only this worker knows.
 func (l *loop) recall(m message, x *queue.Delivery) bool {
-	p, inDoubt := l.kept.take(m)
+	h, inDoubt := l.kept.take(m)
 	x.MaybeSent = x.MaybeSent || inDoubt
-	if p == nil {
+	if h == nil {
 		return false
 	}
+	p := progressOf(h)
 	if x.Progress != nil {
-		if endedOfAll(*x.Progress) >= endedOfAll(*p) { // others went on with it
+		if endedOfAll(*x.Progress) >= endedOfAll(p) { // others went on with it
 			x.MaybeSent = true
 		}
-		*p = merged(x.Job.InvitedUsers, *p, *x.Progress)
+		p = merged(x.Job.InvitedUsers, p, *x.Progress)
 	}
-	x.Progress = p
+	x.Progress = &p
 	return true
 }
 
@@ -218,9 +241,12 @@ func endedOfAll(p queue.Progress) (n int) {
 	return n
 }
 
-// giveBack lets another worker have the job at once.
+// giveBack lets another worker have the job at once. A lease that was lost is
+// of no use: the job may be delivered, or ended, under another one.
 func (l *loop) giveBack(h *held) {
-	l.release(h.delivery)
+	if !h.lost {
+		l.release(h.delivery)
+	}
 	l.drop(h)
 }
 

@@ -1,10 +1,6 @@
 package dispatcher
 
-import (
-	"slices"
-
-	"github.com/invitedhq/invited/queue"
-)
+import "slices"
 
 // mostKept jobs of lost partitions have what ended of them remembered.
 const mostKept = 4096
@@ -12,22 +8,23 @@ const mostKept = 4096
 // kept is what only this worker knows of jobs whose partition was lost: it could not be stored any more, and they may come back. Jobs
 // that ended elsewhere never do, so the oldest make room; of those nothing is kept but that they may have been sent.
 type kept struct {
-	known    map[message]queue.Progress
+	known    map[message]*held
 	order    []message // in which they were kept; some were taken since
 	doubtful recent
 }
 
-func (k *kept) keep(m message, p queue.Progress) {
+func (k *kept) keep(h *held) {
 	if k.known == nil {
-		k.known = make(map[message]queue.Progress)
+		k.known = make(map[message]*held)
 	}
 	if len(k.order) >= 2*mostKept {
 		k.order = slices.DeleteFunc(k.order, func(m message) bool { _, there := k.known[m]; return !there })
 	}
+	m := messageOf(h.delivery)
 	if _, there := k.known[m]; !there {
 		k.order = append(k.order, m)
 	}
-	k.known[m] = p
+	k.known[m] = h
 	for len(k.known) > mostKept {
 		oldest := k.order[0]
 		k.order = k.order[1:]
@@ -38,12 +35,22 @@ func (k *kept) keep(m message, p queue.Progress) {
 	}
 }
 
-// take returns what is known of a job, for good. In doubt says that it may have been sent.
-func (k *kept) take(m message) (p *queue.Progress, inDoubt bool) {
-	if _, there := k.known[m]; !there {
-		return nil, k.doubtful.has(m) // nearly always: known would be allocated for nothing
+// take returns a job, for good; nil: it is not kept. In doubt says that it may have been sent.
+func (k *kept) take(m message) (h *held, inDoubt bool) {
+	if h = k.known[m]; h == nil {
+		return nil, k.doubtful.has(m)
 	}
-	known := k.known[m]
 	delete(k.known, m)
-	return &known, false
+	return h, false
+}
+
+// takeOf returns the jobs of a partition, for good, but for those whose ending is stored: of them everybody can know.
+func (k *kept) takeOf(partition int) (all []*held) {
+	for m, h := range k.known {
+		if h.delivery.Partition == partition && !h.ending {
+			delete(k.known, m)
+			all = append(all, h)
+		}
+	}
+	return all
 }

@@ -142,56 +142,6 @@ func TestAnEndingWithoutALeaseSaysThatItMayBeOneOfTwo(t *testing.T) {
 	})
 }
 
-func TestWhatAWorkerLearntWithoutALeaseIsHandedOver(t *testing.T) {
-	inFakeTime(t, xblsim.Options{Latency: 3500 * time.Millisecond}, func(t *testing.T, s *system) {
-		s.cfg.Plan.Limits.Windows = []plan.Window{{Max: 1, Per: time.Minute}}
-		wire := &embeddedtest.Wire{Server: s.server}
-		first := s.joinOver(wire)
-		pass(time.Second)
-		s.publish(campaign("cup", "finals"), 32)
-		pass(time.Second)
-		wire.Cut()
-		pass(5 * time.Second) // half of it is sent, and that can't be stored
-		wire.Mend()
-		pass(5 * time.Second) // the job comes back, and waits for the quota
-		require.NoError(t, first.stop())
-		s.work()
-		pass(3 * time.Minute)
-		assert.Equal(t, 32, s.sim.Ledger().Unique)
-		assert.Zero(t, s.sim.Ledger().Duplicates)
-		s.requireQueuesEmpty()
-	})
-}
-
-// A job of a paused campaign does not come back.
-func TestWhatAWorkerLearntWithoutALeaseIsToldOfThoughTheCampaignIsPaused(t *testing.T) {
-	inFakeTime(t, xblsim.Options{Latency: 3500 * time.Millisecond}, func(t *testing.T, s *system) {
-		s.cfg.Plan.Limits.Windows = []plan.Window{{Max: 1, Per: time.Minute}}
-		o, cup := s.organize(), campaign("cup", "finals")
-		wire := &embeddedtest.Wire{Server: s.server}
-		first := s.joinOver(wire)
-		pass(time.Second)
-		s.publish(cup, 32)
-		pass(time.Second)
-		wire.Cut()
-		_, err := o.Pause(t.Context(), cup)
-		require.NoError(t, err)
-		pass(5 * time.Second) // half of it is sent, and that can't be stored
-		wire.Mend()
-		pass(5 * time.Second)
-		require.NoError(t, first.stop())
-		s.work()
-		_, err = o.Resume(t.Context(), cup)
-		require.NoError(t, err)
-		pass(5 * time.Minute)
-		results := s.ended()
-		require.Len(t, results, 1)
-		assert.Equal(t, 32, results[0].Sent)
-		assert.Equal(t, 16, s.sim.Ledger().Duplicates)
-		assert.True(t, results[0].MaybeDuplicate, "nobody could know any more what was sent of it")
-	})
-}
-
 func TestAJobThatWasLostTwiceIsTheNextOwners(t *testing.T) {
 	inFakeTime(t, xblsim.Options{}, func(t *testing.T, s *system) {
 		wire := &embeddedtest.Wire{Server: s.server}
@@ -249,6 +199,37 @@ func TestWhatAnotherOwnerSentIsNotForgottenWithTheAnswerToAnOldCall(t *testing.T
 		assert.Equal(t, 64, s.ended()[0].Sent)
 		assert.True(t, s.ended()[0].MaybeDuplicate)
 		assert.Equal(t, 16, s.sim.Ledger().Duplicates, "only those of the call whose outcome the second owner did not know")
+	})
+}
+
+// The answers to all of the job's first calls come when it is back, and given away again.
+func TestWhatAnotherOwnerSentIsNotDeadByTheAnswerToAnOldCall(t *testing.T) {
+	inFakeTime(t, xblsim.Options{}, func(t *testing.T, s *system) {
+		s.cfg.Plan.Limits.MaxInFlight = 2
+		s.cfg.Plan.Limits.Windows = []plan.Window{{Max: 4, Per: time.Minute}} // what was in hand counts as a call more
+		wire := &embeddedtest.Wire{Server: s.server}
+		first := s.joinOver(wire)
+		pass(time.Second)
+		users := someone(32)
+		s.sim.SetFaults(xblsim.Faults{Slow: 1, SlowBy: 9900 * time.Millisecond, ForbiddenXUIDs: []uint64{uint64(users[0])}})
+		s.publish(to("ada"), 32, func(j *queue.Job) { j.InvitedUsers = users })
+		pass(100 * time.Millisecond)
+		s.sim.SetFaults(xblsim.Faults{})
+		wire.Cut()
+		second := s.join()
+		pass(5 * time.Second)
+		require.Equal(t, 3, s.sim.Ledger().Calls, "it sends the half that is refused to the first, and its quota is used")
+		wire.Mend()
+		pass(2 * time.Second)
+		require.NoError(t, second.stop())
+		pass(1500 * time.Millisecond) // the job is back, and the first calls still under way
+		require.NoError(t, first.stop())
+		s.join()
+		pass(2 * time.Minute)
+		require.Len(t, s.ended(), 1)
+		assert.Equal(t, 32, s.ended()[0].Sent)
+		assert.True(t, s.ended()[0].MaybeDuplicate)
+		assert.Empty(t, s.deadLetters(), "a replay would send it again")
 	})
 }
 

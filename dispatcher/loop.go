@@ -155,8 +155,8 @@ func (l *loop) step() time.Time {
 	for _, j := range step.Ended {
 		h := j.Ref.(*held)
 		h.lost = h.lost || !now.Before(lease) // then its partition is as good as lost, though nobody has said so yet
-		if h.lost && len(j.Dead) > 0 {
-			l.letGo(h) // its next owner decides who is dead; two of us might write two letters
+		if (h.lost || h.others != nil) && len(j.Dead) > 0 {
+			l.letGo(h) // its next owner decides who is dead: two of us might write two letters, or others have sent what is dead to us
 			continue
 		}
 		l.settle(h, queue.Ending{

@@ -2,6 +2,7 @@ package dispatcher
 
 import (
 	"testing"
+	"time"
 
 	"github.com/stretchr/testify/assert"
 	"github.com/stretchr/testify/require"
@@ -23,34 +24,40 @@ func TestTheLastSettledMessagesAreRemembered(t *testing.T) {
 
 func TestWhatIsKeptOfLostJobsIsOfTheLastOfThem(t *testing.T) {
 	var k kept
-	job := func(i int) message { return message{queue.Interactive, uint64(i), 1} }
+	named := func(i int) message { return message{queue.Interactive, uint64(i), 1} }
+	jobs := make([]*held, mostKept+2)
+	for i := range jobs {
+		jobs[i] = &held{delivery: &queue.Delivery{Lane: queue.Interactive, Sequence: uint64(i), PublishedAt: time.Unix(0, 1), Partition: i % 2}}
+	}
 	for range 3 { // jobs that come back leave no trace
-		for i := range mostKept {
-			k.keep(job(i), queue.Progress{Sent: i})
+		for _, h := range jobs[:mostKept] {
+			k.keep(h)
 		}
 		for i := range mostKept {
-			p, inDoubt := k.take(job(i))
-			require.NotNil(t, p)
-			require.Equal(t, i, p.Sent)
+			h, inDoubt := k.take(named(i))
+			require.Same(t, jobs[i], h)
 			require.False(t, inDoubt)
 		}
 	}
 	assert.LessOrEqual(t, len(k.order), 2*mostKept, "memory is bounded")
-	for i := range mostKept + 2 { // those that don't make room for others
-		k.keep(job(i), queue.Progress{Sent: i})
+	for _, h := range jobs { // those that don't make room for others
+		k.keep(h)
 	}
 	for i := range 2 {
-		p, inDoubt := k.take(job(i))
-		assert.Nil(t, p)
+		h, inDoubt := k.take(named(i))
+		assert.Nil(t, h)
 		assert.True(t, inDoubt, "of the oldest all that is known is that they may have been sent")
 	}
-	p, inDoubt := k.take(job(mostKept + 1))
-	require.NotNil(t, p)
-	assert.Equal(t, mostKept+1, p.Sent)
+	h, inDoubt := k.take(named(mostKept + 1))
+	assert.Same(t, jobs[mostKept+1], h)
 	assert.False(t, inDoubt)
-	p, inDoubt = k.take(job(mostKept + 1))
-	assert.Nil(t, p, "for good")
+	h, inDoubt = k.take(named(mostKept + 1))
+	assert.Nil(t, h, "for good")
 	assert.False(t, inDoubt)
+	jobs[2].ending = true
+	assert.Len(t, k.takeOf(0), mostKept/2-1, "all of a partition that have not ended")
+	assert.Empty(t, k.takeOf(0))
+	assert.Len(t, k.known, mostKept/2)
 }
 
 func TestAMailboxNeverMakesItsReporterWait(t *testing.T) {

@@ -80,8 +80,14 @@ func (l *loop) noted(s stored) {
 			"title", h.delivery.Address.TitleID, "ending", s.ending, "error", s.err)
 	}
 	if !s.ending {
-		h.unsaved = h.unsaved || s.err != nil && !errors.Is(s.err, queue.ErrLost)
-		if h.saving--; h.saving == 0 && h.done && !h.lost && !h.unsaved { // else leave tries once more
+		lost := errors.Is(s.err, queue.ErrLost)
+		h.unsaved = h.unsaved || s.err != nil && !lost
+		h.saving--
+		switch {
+		case h.saving > 0 || !h.done || l.held[messageOf(h.delivery)] != h:
+		case lost:
+			l.keep(h)
+		case !h.unsaved: // else leave tries once more
 			l.giveBack(h)
 		}
 		return
@@ -113,11 +119,12 @@ func (l *loop) tellEnded(h *held) {
 // endedTooLate is for a job whose ending was stored when its partition was not this worker's any more: it is not acknowledged, and its
 // next owner may have sent it again. If that is this worker, it knows what ended, and that it was counted.
 func (l *loop) endedTooLate(h *held) {
-	l.drop(h)
 	l.counted.add(messageOf(h.delivery))
 	l.tellEnded(h)
 	if h.job != nil {
-		l.kept.keep(messageOf(h.delivery), progressOf(h))
+		l.keep(h)
+	} else {
+		l.drop(h)
 	}
 	if h.again != nil && h.again != h.delivery {
 		l.deliver(h.again)
@@ -151,18 +158,25 @@ func (l *loop) leave(ctx context.Context, cut bool) error {
 	defer cancel()
 	var saving sync.WaitGroup
 	var untold atomic.Bool
+	for partition := range l.owned {
+		for _, h := range l.takeKept(partition) {
+			h.unsaved = true
+		}
+	}
 	for _, h := range l.inOrder() {
-		switch {
-		case h.lost:
+		switch owned := l.owned[h.delivery.Partition] != nil; {
+		case h.lost && !owned:
 		case h.job == nil || !h.job.MaybeDuplicate && !h.ending && !h.unsaved:
-			l.release(h.delivery)
+			l.giveBack(h)
 		default:
 			saving.Add(1)
 			l.store.SaveProgress(ctx, h.delivery, progressOf(h), func(err error) {
-				if err != nil {
+				if err != nil && !(h.lost && errors.Is(err, queue.ErrLost)) { // else others had it, and know
 					untold.Store(true)
 				}
-				l.release(h.delivery)
+				if !h.lost {
+					l.release(h.delivery)
+				}
 				saving.Done()
 			})
 		}

@@ -129,6 +129,8 @@ own: sum them over workers, but for those that begin with ´invited_queue_´, wh
   blocked keys, quota-bound, partitions) until it takes jobs, and once it stops: an old figure would be a lie.
 - **Cancelled campaigns.** What was dropped is neither sent nor dead, and no outcome: a job of which nothing else ended is not in
   ´invited_jobs_total´, and dropped recipients are not in ´invited_recipients_total´. ´invitectl campaign status´ counts them.
+- **Sent twice.** A job that a worker ended too late, when it was cut off, and that its next owner sent again, is counted by both, as
+  are its recipients. It has one result, which says ´maybeDuplicate´.
 
 Besides: ´go_*´ and ´process_*´ of the Go runtime and the process, and ´promhttp_*´ of the page itself.
 `

@@ -196,7 +196,7 @@ func (c *campaigns) start(subject string) {
 	r := &campaign{
 		source: c.q.newSource(sourceConfig{
 			stream: CampaignsStream, name: campaignConsumer(subject), subject: subject,
-			window: c.window(), most: c.q.opts.CampaignMaxInHand, partition: n, claim: claim,
+			window: c.window(), partition: n, claim: claim,
 			steer: c.terms.at(subject, c.q.clock.toServer(time.Now())),
 		}, c.worker),
 		stop: stop, stopped: make(chan struct{}),

@@ -23,13 +23,13 @@ type ownerRecord struct {
 	Gone  []int64 `json:"gone,omitempty"`  // when those before him had who left it, but not in order, the oldest first
 }
 
-// mostGone owners are remembered: as many would have to be gone before anybody looks at a job that the first of them had.
+// mostGone owners are remembered: as many would have to be gone before anybody looks at a job that the first of them had. How long ago
+// they came does not matter: one may have sent a job today that he has had for days, as of a campaign that was paused.
 const mostGone = 16
 
-// goneWith is Gone with one more; without those whose time no result that is kept can be of.
-func (r ownerRecord) goneWith(since int64, now time.Time) []int64 {
-	oldest := now.Add(-resultsKept).UnixNano()
-	gone := slices.DeleteFunc(append(slices.Clone(r.Gone), since), func(since int64) bool { return since < oldest })
+// goneWith is Gone with one more.
+func (r ownerRecord) goneWith(since int64) []int64 {
+	gone := slices.Concat(r.Gone, []int64{since})
 	return gone[max(len(gone)-mostGone, 0):]
 }
 
@@ -50,8 +50,11 @@ type claim struct {
 
 // unclean is what is to be written over it, if it is not left in order: it is nobody's then.
 func (c claim) unclean() ownerRecord {
-	return ownerRecord{Since: or(c.record.Since, c.at.UnixNano()), Gone: c.record.Gone}
+	return ownerRecord{Since: c.since(), Gone: c.record.Gone}
 }
+
+// since is when this worker claimed it first, and nobody else has since. In Unix nanoseconds, by the server's clock.
+func (c claim) since() int64 { return or(c.record.Since, c.at.UnixNano()) }
 
 // handover is how a partition came to its owner.
 type handover uint8
@@ -83,7 +86,7 @@ func (m *members) tryClaim(ctx context.Context, partition int) (c claim, ok bool
 	case record.Released:
 		c.from, c.doubt = released, record.Doubt
 	case record.Worker == m.me:
-		c.from, c.record.Since, c.gone = mine, since, record.goneWith(since, written.Time)
+		c.from, c.record.Since, c.gone = mine, since, record.goneWith(since)
 		if before := m.inherited[partition]; before == unknown || before == abandoned {
 			c.from = before // the answer to that claim was lost, or its lease ran out too soon
 		}
@@ -97,7 +100,7 @@ func (m *members) tryClaim(ctx context.Context, partition int) (c claim, ok bool
 			c.left = written.Time
 		}
 		if since != 0 {
-			c.gone = record.goneWith(since, written.Time)
+			c.gone = record.goneWith(since)
 		}
 		c.record.Gone = c.gone
 	}

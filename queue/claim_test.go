@@ -1,7 +1,8 @@
 package queue_test
 
 import (
-	"strings"
+	"bytes"
+	"net"
 	"sync"
 	"testing"
 	"time"
@@ -20,16 +21,7 @@ func TestAClaimWhoseAnswerWasLostForgetsNotThatTheOwnerIsGone(t *testing.T) {
 		f.publish(alice, job("a"))
 		require.False(t, w.next().MaybeSent)
 
-		observer := embeddedtest.Connect(t, f.server)
-		wire := &embeddedtest.Wire{Server: f.server}
-		var once sync.Once
-		_, err := observer.Subscribe("invites.workers.owner.*", func(m *nats.Msg) {
-			if strings.Contains(string(m.Data), `"over"`) {
-				once.Do(wire.Deafen)
-			}
-		})
-		require.NoError(t, err)
-		require.NoError(t, observer.Flush())
+		wire := &tripwire{Wire: embeddedtest.Wire{Server: f.server}, word: []byte(`"over":`)}
 		w.die()
 		next := dial(t, f.server, nats.InProcessServer(wire))
 		next.open(queue.Options{Partitions: 1})
@@ -39,6 +31,30 @@ func TestAClaimWhoseAnswerWasLostForgetsNotThatTheOwnerIsGone(t *testing.T) {
 		wire.Mend()
 		require.True(t, n.next().MaybeSent, "the gone worker may have sent it")
 	})
+}
+
+// tripwire goes deaf as its client writes a word for the first time: the answer to that is not heard.
+type tripwire struct {
+	embeddedtest.Wire
+	word []byte
+	once sync.Once
+}
+
+func (w *tripwire) InProcessConn() (net.Conn, error) {
+	c, err := w.Wire.InProcessConn()
+	return tripConn{c, w}, err
+}
+
+type tripConn struct {
+	net.Conn
+	wire *tripwire
+}
+
+func (c tripConn) Write(b []byte) (int, error) {
+	if bytes.Contains(b, c.wire.word) {
+		c.wire.once.Do(c.wire.Deafen)
+	}
+	return c.Conn.Write(b)
 }
 
 // A worker that is told to stop before it has found out what a gone one had in hand leaves no word of that. Nor does one that crashes.

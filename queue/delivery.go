@@ -30,7 +30,8 @@ type Delivery struct {
 	Traceparent string    // as the producer sent it; empty: none
 
 	lease   lease
-	over    func() bool // see tenureOver, from when it came; nil: it came from no source
+	over    func() bool // see source.over; nil: it came from no source
+	claimed time.Time   // when its partition was, by the server's clock; zero: it came from no source
 	raw     []byte      // the body where it is no job
 	replay  string      // which dead letter it was; empty: none
 	subject string

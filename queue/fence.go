@@ -103,13 +103,8 @@ func (r *records) put(stream jetstream.Stream, until time.Time, x *entry) {
 }
 
 func (r *records) start(s *slot, x *entry) {
-	if x.obsolete != nil && x.obsolete() { // while it waited for its turn
-		x.last, x.fence = nil, nil
-	}
 	done := x.done
-	if x.last != nil {
-		x.fence = &s.fence
-	}
+	x.fence = &s.fence
 	x.done = func(err error) {
 		r.mu.Lock()
 		next := s.next
@@ -120,8 +115,8 @@ func (r *records) start(s *slot, x *entry) {
 			go r.start(s, next) // the settler may have no room, and this is one of its stages
 		}
 	}
-	if x.last == nil {
-		go x.done(nil)
+	if x.obsolete != nil && x.obsolete() { // while it waited for its turn
+		go x.done(ErrLost)
 		return
 	}
 	r.settler.submit(x)

@@ -51,7 +51,7 @@ type members struct {
 	began  time.Time
 	lapse  func() // ends all work under the old lease; it returns when that is done
 
-	tenures []atomic.Uint64 // by partition: the one going on; 0: none
+	tenures []atomic.Int64 // by partition: see claim.since; 0: none goes on
 	// inherited is, by partition, how it came to this worker, until all is known that
 	// a gone owner had in hand. Only the partition's goroutine touches its own.
 	inherited []handover
@@ -96,7 +96,7 @@ func newMembers(q *Queue) *members {
 		q: q, stream: q.streams[WorkersStream], me: me, began: time.Now(), lapse: func() {},
 		others: make(map[string]*member), changed: make(chan struct{}),
 		shares: newShares(me, q.partitions), claims: make([]uint64, q.partitions),
-		tenures: make([]atomic.Uint64, q.partitions), inherited: make([]handover, q.partitions),
+		tenures: make([]atomic.Int64, q.partitions), inherited: make([]handover, q.partitions),
 	}
 	m.shares.set(me, true)
 	return m
@@ -234,10 +234,11 @@ func over(until, now time.Time) bool {
 	return now.After(until) || now.Round(0).After(until.Round(0))
 }
 
-// tenureOver returns what says whether the partition is not this worker's any
-// more, or was another's meanwhile: what was to be stored of it may be older by
+// tenureOver returns what says whether the partition is not this worker's, or
+// was another's meanwhile: what was to be stored of it may be older by
 // now than what its next owner has stored. It is over as soon as the lease has
-// run out or another worker has claimed, which is before the worker is told.
+// run out or another worker has claimed, which is before the worker is told; and
+// it goes on when this one has the partition again, and nobody else had.
 func (q *Queue) tenureOver(partition int) func() bool {
 	m := q.members.Load()
 	if m == nil { // nobody consumes: the caller knows what it does
@@ -248,7 +249,7 @@ func (q *Queue) tenureOver(partition int) func() bool {
 	return func() bool { return now == 0 || tenure.Load() != now }
 }
 
-// lostSince is tenureOver of a delivery, from when it came: what is to be stored of it may have waited for its turn until the partition
+// lostSince is tenureOver of a delivery, since it came: what is to be stored of it may have waited for its turn until the partition
 // was lost and had come back.
 func (q *Queue) lostSince(d *Delivery) func() bool {
 	if d.over != nil {

@@ -30,7 +30,7 @@ func TestARecordFromBeforeAClaimEndsNoWork(t *testing.T) {
 		require.True(t, ok)
 		p := newPartition(0, m, DeliverFunc(nil), nil)
 		working, cancel := context.WithCancelCause(t.Context())
-		require.True(t, p.begin(cancel, 0))
+		require.True(t, p.begin(cancel, 0, c))
 
 		hear := func(worker string, over uint64) {
 			data := fmt.Sprintf(`{"worker":%q,"over":%d}`, worker, over)

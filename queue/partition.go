@@ -22,7 +22,6 @@ type partition struct {
 
 	mu      sync.Mutex
 	epoch   int                     // lapses seen
-	begun   uint64                  // tenures
 	cancel  context.CancelCauseFunc // of the work going on; nil: none
 	stopped chan struct{}           // closed when that work has ended
 
@@ -109,7 +108,7 @@ func (p *partition) work(ctx context.Context, c claim, epoch int) {
 	working, cancel := context.WithCancelCause(ctx)
 	defer cancel(nil)
 	after := c.unclean() // nobody's: what was in hand is unknown to the next owner too
-	if p.begin(cancel, epoch) {
+	if p.begin(cancel, epoch, c) {
 		if keys, err := p.learn(working, c); err == nil {
 			p.worker.Own(p.n, keys)
 			known := p.consume(working, cancel, c)
@@ -153,16 +152,15 @@ func (p *partition) lapses() int {
 }
 
 // begin registers the work, so that a lapse can end it. It reports false where
-// one has come since the claim.
-func (p *partition) begin(cancel context.CancelCauseFunc, epoch int) bool {
+// one has come since the claim. A tenure goes on if nobody else had the partition meanwhile.
+func (p *partition) begin(cancel context.CancelCauseFunc, epoch int, c claim) bool {
 	p.mu.Lock()
 	defer p.mu.Unlock()
 	if p.epoch != epoch {
 		return false
 	}
 	p.cancel, p.stopped = cancel, make(chan struct{})
-	p.begun++
-	p.members.tenures[p.n].Store(p.begun)
+	p.members.tenures[p.n].Store(c.since())
 	return true
 }
 
@@ -222,7 +220,7 @@ func (p *partition) learn(ctx context.Context, c claim) (keys []KeyState, err er
 func (p *partition) consume(ctx context.Context, cancel context.CancelCauseFunc, c claim) bool {
 	s := p.q.newSource(sourceConfig{
 		stream: JobsStream, name: "partition-" + strconv.Itoa(p.n), subject: partPrefix + strconv.Itoa(p.n) + ".*.*",
-		window: p.q.opts.MaxInHand, most: p.q.opts.MaxInHand, partition: p.n, claim: c,
+		window: p.q.opts.MaxInHand, partition: p.n, claim: c,
 	}, p.worker)
 	var pulling sync.WaitGroup
 	pulling.Go(func() { s.run(ctx) })

@@ -74,6 +74,7 @@ type Queue struct {
 	records  *records
 	progress *progressLog
 	endings  *endings
+	looking  chan struct{} // holds a token while somebody looks for a job's result
 	doubt    *doubt
 	members  atomic.Pointer[members] // of the Consume going on; nil: none
 	clock    serverClock
@@ -136,6 +137,7 @@ func Open(ctx context.Context, nc *nats.Conn, o Options) (*Queue, error) {
 	q.records = newRecords(q.settler)
 	q.progress = newProgressLog(found[ProgressStream], q.records, q.tenureOver)
 	q.endings = &endings{settled: newSettledLog(found[ResultsStream]), progress: q.progress, reading: make(chan struct{}, 1)}
+	q.looking = make(chan struct{}, 1)
 	q.doubt = &doubt{nc: nc, reconnects: nc.Stats().Reconnects}
 	return q, nil
 }

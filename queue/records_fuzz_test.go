@@ -312,7 +312,7 @@ func FuzzWorkerRecord(f *testing.F) {
 		const partitions = 4
 		m := &members{
 			q: &Queue{}, me: "me", others: make(map[string]*member), changed: make(chan struct{}),
-			shares: newShares("me", partitions), claims: make([]uint64, partitions), tenures: make([]atomic.Uint64, partitions),
+			shares: newShares("me", partitions), claims: make([]uint64, partitions), tenures: make([]atomic.Int64, partitions),
 		}
 		m.shares.set("me", true)
 		var all []*partition

@@ -30,6 +30,10 @@ func (q *Queue) Settle(ctx context.Context, d *Delivery, e Ending, done func(err
 		}
 		return d.Ack()
 	}}
+	x.job, x.since = d, e.EndedAt
+	if d.othersHad() { // whoever claims a partition knows of the results before
+		x.since, x.lookFirst = d.claimed, e.EndedAt.Sub(d.claimed) >= repeatsFound
+	}
 	if e.MaybeDuplicate && e.Cancelled == 0 { // what was sent, as the other says, was not dropped
 		result := x.last
 		x.supersede = func(ctx context.Context, kept uint64) error { return q.supersede(ctx, result, kept) }
@@ -50,12 +54,15 @@ type entry struct {
 	ctx  context.Context
 	done func(error)
 
-	first    []*nats.Msg                 // stored before last
-	last     *nats.Msg                   // stored before what follows
-	forget   func(context.Context) error // nil: nothing to forget
-	ack      func() error                // nil: nothing to acknowledge
-	obsolete func() bool                 // nil: never
-	fence    *fence                      // of last; nil: it replaces whatever is there
+	first     []*nats.Msg                 // stored before last
+	last      *nats.Msg                   // stored before what follows
+	forget    func(context.Context) error // nil: nothing to forget
+	ack       func() error                // nil: nothing to acknowledge
+	obsolete  func() bool                 // then it is not stored, and done is told ErrLost; nil: never
+	fence     *fence                      // of last; nil: it replaces whatever is there
+	job       *Delivery                   // that last is the result of; nil: of none
+	since     time.Time                   // another result of it may be there, by the server's clock
+	lookFirst bool                        // so that it is to be looked for before last is ever published
 	// supersede is what to do if last is taken for a repeat of what is stored there; nil: nothing.
 	supersede func(ctx context.Context, sequence uint64) error
 
@@ -73,8 +80,9 @@ type entry struct {
 // What fails leaves the line and is tried again on its own, so that it delays
 // nothing else.
 type settler struct {
-	js  jetstream.JetStream
-	log *slog.Logger
+	js   jetstream.JetStream
+	log  *slog.Logger
+	find func(ctx context.Context, d *Delivery, since time.Time) (sequence uint64, err error) // see Queue.repeatOf
 
 	slots   chan struct{} // one for each entry on its way
 	publish sync.Mutex    // keeps the order of publishing and of letters the same
@@ -89,7 +97,7 @@ type settler struct {
 func newSettler(q *Queue) *settler {
 	n := q.opts.MaxPending
 	s := &settler{
-		js: q.js, log: q.log, slots: make(chan struct{}, n),
+		js: q.js, log: q.log, find: q.repeatOf, slots: make(chan struct{}, n),
 		letters: make(chan *entry, n), results: make(chan *entry, n), forgets: make(chan *entry, n),
 	}
 	s.stages.Go(s.storeLetters)
@@ -115,6 +123,10 @@ func (s *settler) submit(x *entry) {
 		return
 	}
 	s.onWay.Add(1)
+	if x.lookFirst {
+		go s.retry(x)
+		return
+	}
 	s.publish.Lock()
 	defer s.publish.Unlock()
 	for _, m := range x.first {
@@ -253,6 +265,11 @@ func (s *settler) retry(x *entry) {
 
 // rest does what is left, one step after the other.
 func (s *settler) rest(x *entry) error {
+	if x.last != nil && x.job != nil {
+		if err := s.findFirst(x); err != nil {
+			return err
+		}
+	}
 	ctx, cancel := context.WithTimeout(x.ctx, tryTimeout)
 	defer cancel()
 	for len(x.first) > 0 {
@@ -287,6 +304,21 @@ func (s *settler) rest(x *entry) error {
 	return nil
 }
 
+// findFirst looks for a result of the job that is there already: its letters are, too, and it stays, or is superseded.
+func (s *settler) findFirst(x *entry) error {
+	sequence, err := s.find(x.ctx, x.job, x.since)
+	if err != nil || sequence == 0 {
+		return err
+	}
+	x.last = nil
+	if x.supersede != nil {
+		x.kept = sequence
+	} else {
+		x.first = nil
+	}
+	return nil
+}
+
 // again publishes and waits. No later entry can be published between the look
 // at whether this one is obsolete and its publishing.
 func (s *settler) again(ctx context.Context, x *entry, m *nats.Msg) (ack jetstream.PubAck, err error) {
@@ -303,7 +335,7 @@ func (s *settler) again(ctx context.Context, x *entry, m *nats.Msg) (ack jetstre
 	}
 	if x.obsolete != nil && x.obsolete() {
 		s.publish.Unlock()
-		return ack, nil
+		return ack, backoff.Permanent(ErrLost)
 	}
 	var opts []jetstream.PublishOpt
 	if fenced {

@@ -40,6 +40,7 @@ type source struct {
 	partition int
 	steer     steer // of a campaign
 	worker    Worker
+	over      func() bool // see tenureOver: a source is of one tenure
 
 	in        *intake
 	inHand    *inHand
@@ -55,20 +56,20 @@ type source struct {
 type sourceConfig struct {
 	stream, name, subject string
 	window                int // unacknowledged jobs
-	most                  int // the window of any owner
 	partition             int
 	claim                 claim
 	steer                 steer
 }
 
 func (q *Queue) newSource(c sourceConfig, worker Worker) *source {
-	window, most, oneKey := c.window, c.most, c.stream == CampaignsStream
+	window, most, oneKey := c.window, q.opts.CampaignMaxInHand, c.stream == CampaignsStream
 	if !oneKey {
-		window, most = window*asideFactor, most*asideFactor
+		window, most = window*asideFactor, q.opts.MaxInHand*asideFactor
 	}
 	s := &source{
-		q: q, stream: q.streams[c.stream], partition: c.partition, steer: c.steer, worker: worker, inHand: newInHand(c.window, oneKey),
-		takeover: takeover{claim: c.claim, window: most},
+		q: q, stream: q.streams[c.stream], partition: c.partition, steer: c.steer, worker: worker,
+		over: q.tenureOver(c.partition), inHand: newInHand(c.window, oneKey),
+		takeover: takeover{claim: c.claim, window: most}, // an owner of fewer campaigns had more of each in hand
 		cfg: jetstream.ConsumerConfig{
 			Durable:       c.name,
 			Description:   c.subject,
@@ -371,7 +372,7 @@ func (s *source) stored(ctx context.Context, r ref) *jetstream.RawStreamMsg {
 func (s *source) deliver(ctx context.Context, d *Delivery) {
 	d.lease.hand = s.inHand
 	s.takeover.handed.Store(max(s.takeover.handed.Load(), d.Sequence)) // there is no other writer
-	d.over = s.q.tenureOver(s.partition)
+	d.over, d.claimed = s.over, s.takeover.claim.at
 	d.Partition, d.MaybeSent = s.partition, s.takeover.suspects(d)
 	d.Cancelled, d.Rate = s.steer.cancelled, s.steer.rate
 	d.Published, d.Expires = s.q.clock.toHere(d.PublishedAt), s.q.clock.toHere(d.Job.ExpiresAt)

@@ -34,9 +34,7 @@ type takeover struct {
 }
 
 // metadataSuspects is kept with the consumer for the owner after this one, and
-// for the source after a held one. What a campaign's owner had in hand when it
-// lost its lease does not come back to it while the campaign is held: so what it
-// alone knows of that is lost with it, and is kept here too.
+// for the source after a held one.
 const metadataSuspects = "invited-maybe-sent-up-to"
 
 // metadataGiven is for the next owner alone: how far a consumer had come when its owner, who lives, made it anew. He knows what he has in
@@ -89,8 +87,11 @@ func (s *source) reset(ctx context.Context) (again bool, err error) {
 		return info.AckFloor.Stream < max(t.upTo.Load(), t.given), nil
 	}
 	t.given = max(t.given, info.Delivered.Stream)
-	if t.claim.from != mine || s.steer.held {
+	if t.claim.from != mine { // who had them itself knows what it did
 		t.raise(t.given)
+	}
+	if s.over() { // it may be the next owner's by now, who has made it anew
+		return false, ErrLost
 	}
 	s.cfg.PauseUntil = info.Config.PauseUntil // until it is made again, by whichever try
 	if err := s.stream.DeleteConsumer(ctx, s.cfg.Durable); err != nil && !errors.Is(err, jetstream.ErrConsumerNotFound) {
@@ -117,7 +118,7 @@ func (s *source) resetMissing(ctx context.Context) (again bool, err error) {
 		return false, err // it was published to nobody but this owner
 	}
 	inHand := claim.left.IsZero() || !first.Time.After(claim.left) // or he had left before any of them was published
-	if claim.from == abandoned && inHand || claim.from == mine && s.steer.held {
+	if claim.from == abandoned && inHand {
 		info, err := s.stream.Info(ctx)
 		if err != nil {
 			return false, err

@@ -4,11 +4,38 @@ import (
 	"context"
 	"testing"
 	"testing/synctest"
+	"time"
 
 	"github.com/stretchr/testify/require"
 
 	"github.com/invitedhq/invited/queue/embedded/embeddedtest"
 )
+
+func TestAnOwnerWhoseTenureIsOverLeavesTheConsumerToTheNextOne(t *testing.T) {
+	embeddedtest.HoldClock(t)
+	synctest.Test(t, func(t *testing.T) {
+		q, err := Open(t.Context(), embeddedtest.Connect(t, embeddedtest.Start(t)), Options{Partitions: 1})
+		require.NoError(t, err)
+		defer q.Close()
+		m := newMembers(q)
+		q.members.Store(m)
+		of := func(tenure int64) *source {
+			m.tenures[0].Store(tenure)
+			return q.newSource(sourceConfig{
+				stream: JobsStream, name: "partition-0", subject: partPrefix + "0.*.*", window: 512, claim: claim{from: abandoned},
+			}, DeliverFunc(nil))
+		}
+		late, next := of(1), of(2)
+		theirs, err := next.ensure(t.Context())
+		require.NoError(t, err)
+		time.Sleep(time.Second)
+		require.ErrorIs(t, late.takeOver(t.Context()), ErrLost)
+		now, err := q.streams[JobsStream].Consumer(t.Context(), "partition-0")
+		require.NoError(t, err)
+		require.Equal(t, theirs.CachedInfo().Created, now.CachedInfo().Created, "else all that the next one has in hand came once more")
+		require.NoError(t, next.takeOver(t.Context()))
+	})
+}
 
 // TestAnOwnerThatMakesItsConsumerAnewAndDiesLeavesWordOfWhatItHad: its lease ran out, or its server was restarted, while it had a job in a
 // call. Until the job has come to it once more, the new consumer does not show that anybody ever had it.
