@@ -83,7 +83,7 @@ func NoArgs(cmd *cobra.Command, args []string) error {
 		if near := cmd.SuggestionsFor(args[0]); len(near) > 0 {
 			return Usagef("%s has no such command; did you mean %s?", cmd.CommandPath(), strings.Join(near, " or "))
 		}
-		return Usagef("%s has no such command", cmd.CommandPath())
+		return Usagef("%s has no such command; quote values with spaces", cmd.CommandPath())
 	case len(args) == 1:
 		return Usagef("%s takes only flags, and one more argument was given; quote values with spaces", cmd.CommandPath())
 	}

@@ -37,7 +37,7 @@ func TestExitStatusAndErrorOutput(t *testing.T) {
 func TestACommandThatThereIsNotIsWrongUseAndOneLikeItIsNamed(t *testing.T) {
 	for said, args := range map[string][]string{
 		"tool has no such command; did you mean status?\nSee tool --help.\n":                                    {"stauts"},
-		"tool has no such command\nSee tool --help.\n":                                                          {"s3cret"},
+		"tool has no such command; quote values with spaces\nSee tool --help.\n":                                {"s3cret"},
 		"tool completion has no such command; did you mean bash or zsh or fish?\nSee tool completion --help.\n": {"completion", "tcsh"},
 	} {
 		var errOut bytes.Buffer
