@@ -118,7 +118,7 @@ func (l *loop) withdraw(campaign queue.Address) {
 // unplan ends the sending of a job. It is let go at once, or when its calls are answered.
 func (l *loop) unplan(now time.Time, h *held) {
 	h.leaving = true
-	if h.job != nil && !h.ending && !h.done && l.plan.Drop(now, h.job) {
+	if h.job != nil && h.end == nil && !h.done && l.plan.Drop(now, h.job) {
 		l.letGo(h)
 	}
 }

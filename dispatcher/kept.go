@@ -47,7 +47,7 @@ func (k *kept) take(m message) (h *held, inDoubt bool) {
 // takeOf returns the jobs of a partition, for good, but for those whose ending is stored: of them everybody can know.
 func (k *kept) takeOf(partition int) (all []*held) {
 	for m, h := range k.known {
-		if h.delivery.Partition == partition && !h.ending {
+		if h.delivery.Partition == partition && h.end == nil {
 			delete(k.known, m)
 			all = append(all, h)
 		}

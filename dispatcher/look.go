@@ -85,7 +85,7 @@ func (h *held) describe() *JobInHand {
 	}
 	var dead []queue.Dead
 	switch {
-	case h.ending:
+	case h.end != nil:
 		j.State, j.Sent, j.Attempts, dead = JobStoring, h.end.Sent, h.end.Attempts, h.end.Dead
 	case h.job != nil:
 		j.Sent, j.Attempts, dead = h.job.Sent, h.job.Attempts, h.job.Dead

@@ -42,9 +42,8 @@ type held struct {
 	again    *queue.Delivery // that came while the job of a lost partition was in a call; nil: none
 	others   *queue.Progress // what others stored of it meanwhile; nil: nothing
 	job      *plan.Job       // nil: it is none, or is not to be sent
-	ending   bool            // its ending is being stored
 	call     uint64          // that it was in last, while its ending is being stored; 0: none
-	end      *queue.Ending   // once there is one: most that are held wait, and have none
+	end      *queue.Ending   // which is being stored; nil: it has not ended
 	saving   int             // records of progress on their way
 	unsaved  bool            // one of them could not be stored: this worker is stopping
 	leaving  bool            // its partition is given away, or its campaign withdrawn

@@ -54,7 +54,7 @@ func TestWhatIsKeptOfLostJobsIsOfTheLastOfThem(t *testing.T) {
 	h, inDoubt = k.take(named(mostKept + 1))
 	assert.Nil(t, h, "for good")
 	assert.False(t, inDoubt)
-	jobs[2].ending = true
+	jobs[2].end = &queue.Ending{}
 	assert.Len(t, k.takeOf(0), mostKept/2-1, "all of a partition that have not ended")
 	assert.Empty(t, k.takeOf(0))
 	assert.Len(t, k.known, mostKept/2)

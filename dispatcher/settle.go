@@ -13,7 +13,6 @@ import (
 
 // settle has a job's ending stored. Until that is done the job stays held.
 func (l *loop) settle(h *held, e queue.Ending) {
-	h.ending = true
 	h.end = &e
 	if h.again != nil {
 		h.delivery = h.again // its lease is the one that counts
@@ -166,7 +165,7 @@ func (l *loop) leave(ctx context.Context, cut bool) error {
 	for _, h := range l.inOrder() {
 		switch owned := l.owned[h.delivery.Partition] != nil; {
 		case h.lost && !owned:
-		case h.job == nil || !h.job.MaybeDuplicate && !h.ending && !h.unsaved:
+		case h.job == nil || !h.job.MaybeDuplicate && h.end == nil && !h.unsaved:
 			l.giveBack(h)
 		default:
 			saving.Add(1)

@@ -35,7 +35,7 @@ func (l *callLog) runs(now time.Time) []Run {
 	many := l.ends.len() - first
 	runs := make([]Run, 0, min(many, 4*exactRuns))
 	for i := l.ends.len() - 1; i >= first; i-- {
-		end := l.ends.at(i)
+		end := now.Add(l.ends.at(i).Sub(now)) // by the clock as it is set now, which the next owner goes by
 		if many > exactRuns && len(runs) > 0 {
 			if last := &runs[len(runs)-1]; last.At.Sub(end) <= now.Sub(last.At)/16 {
 				last.N++
@@ -78,7 +78,7 @@ func (p *Planner) Changed(now time.Time) []State {
 func (k *key) state(now time.Time) State {
 	s := State{
 		Key: k.id, Partition: k.partition, Calls: k.log.runs(now), Open: k.log.inFlight,
-		Until: k.idleAt(), Made: k.composed,
+		Until: now.Add(k.idleAt().Sub(now)), Made: k.composed,
 	}
 	for _, w := range k.learnt {
 		s.Learnt = append(s.Learnt, Learnt{w.Window, w.Most})
